@@ -1,1 +1,6 @@
 //! The integration tests, one binary: a module per capability.
+
+mod events;
+mod flaky;
+mod retry;
+mod tower_contract;
