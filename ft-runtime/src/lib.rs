@@ -5,6 +5,7 @@
 // Lets the expansions of our own attributes find `::ft_runtime` in this crate's tests.
 extern crate self as ft_runtime;
 
+mod adapt;
 mod attempt;
 mod backoff;
 mod budget;
