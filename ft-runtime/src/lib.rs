@@ -1,1 +1,41 @@
-//! Work in progress.
+//! Fault tolerance for Rust: annotate a function, call a policy value, or stack a tower layer, and the same policy
+//! protects the work in all three.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+// Lets the expansions of our own attributes find `::ft_runtime` in this crate's tests.
+extern crate self as ft_runtime;
+
+mod attempt;
+mod backoff;
+mod budget;
+mod context;
+mod counter;
+mod deadline;
+mod error;
+mod fault;
+mod faults;
+pub mod judge;
+pub mod observe;
+mod outcome;
+mod random;
+mod rejected;
+mod retry;
+mod shared;
+mod site;
+mod sync;
+pub mod testing;
+mod time;
+
+pub use attempt::Attempt;
+pub use backoff::{Backoff, Delays, Jitter};
+pub use budget::{Charge, RetryBudget};
+pub use context::{Context, Scoped};
+pub use deadline::{Deadline, Under};
+pub use error::Error;
+pub use fault::{Fault, FaultKind};
+pub use faults::FaultEntry;
+pub use outcome::{Outcome, Refusable};
+pub use rejected::{FromRejected, Invalid, Rejected};
+pub use retry::{Attempts, Hint, Retry, RetryWith, Wait, Waiting};
+pub use shared::Shared;
+pub use site::{Site, sites};

@@ -1,0 +1,153 @@
+//! One deadline through the nest.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{self, Poll};
+use std::time::{Duration, Instant};
+
+use pin_project_lite::pin_project;
+
+use crate::time;
+
+thread_local! {
+    /// The deadline of the call that this thread is polling.
+    static CURRENT: Cell<Option<Deadline>> = const { Cell::new(None) };
+}
+
+/// The moment by which the caller wants its answer.
+///
+/// Everything inside a call sees the deadline of the nearest policy around it that sets one: an attempt gets the
+/// smaller of its own limit and what is left, and a wait that cannot fit is not started. It stays with the task; for
+/// work on another task carry the [`Context`](crate::Context) over.
+///
+/// ```
+/// use ft_runtime::Deadline;
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// assert!(Deadline::current().is_none());
+/// Deadline::after(Duration::from_secs(2)).scope(async {
+///     assert_eq!(Deadline::current().unwrap().remaining(), Duration::from_secs(2));
+///     // A later deadline inside changes nothing: the nearer one wins.
+///     Deadline::after(Duration::from_secs(9)).scope(async {
+///         assert_eq!(Deadline::current().unwrap().remaining(), Duration::from_secs(2));
+///     }).await;
+/// }).await;
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Deadline {
+    at: Instant,
+}
+
+impl Deadline {
+    /// The deadline at this moment of the steady clock.
+    pub const fn at(at: Instant) -> Self {
+        Self { at }
+    }
+
+    /// The deadline this long from now.
+    pub fn after(limit: Duration) -> Self {
+        Self { at: time::later(time::now(), limit) }
+    }
+
+    /// The deadline that the code running now was given, if any.
+    pub fn current() -> Option<Self> {
+        CURRENT.get()
+    }
+
+    /// The moment itself.
+    pub const fn instant(self) -> Instant {
+        self.at
+    }
+
+    /// How much time is left; zero once it has passed.
+    pub fn remaining(self) -> Duration {
+        self.at.saturating_duration_since(time::now())
+    }
+
+    /// Has it passed? At exactly the deadline it has.
+    pub fn has_passed(self) -> bool {
+        time::now() >= self.at
+    }
+
+    /// Runs `future` under this deadline, or under the one around it where that is nearer.
+    pub fn scope<F: Future>(self, future: F) -> Under<F> {
+        under(Some(self), future)
+    }
+
+    /// Runs `call` under this deadline, or under the one around it where that is nearer.
+    pub fn scope_blocking<R>(self, call: impl FnOnce() -> R) -> R {
+        under_blocking(Some(self), call)
+    }
+}
+
+/// Polls `future` under the nearer of `deadline` and what is around it; without one it only passes the polls on.
+#[inline]
+pub(crate) fn under<F: Future>(deadline: Option<Deadline>, future: F) -> Under<F> {
+    Under { deadline, future }
+}
+
+/// As [`under`], for blocking calls.
+#[inline]
+pub(crate) fn under_blocking<R>(deadline: Option<Deadline>, call: impl FnOnce() -> R) -> R {
+    match deadline {
+        None => call(),
+        Some(deadline) => {
+            let _entered = Entered::nearer(deadline);
+            call()
+        }
+    }
+}
+
+/// Puts the deadline of a captured context in place, whatever is around it.
+pub(crate) fn replace(deadline: Option<Deadline>) -> Option<Deadline> {
+    CURRENT.replace(deadline)
+}
+
+pin_project! {
+    /// A future under a deadline; see [`Deadline::scope`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Under<F> {
+        deadline: Option<Deadline>,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Under<F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        match this.deadline {
+            None => this.future.poll(cx),
+            Some(deadline) => {
+                let _entered = Entered::nearer(*deadline);
+                this.future.poll(cx)
+            }
+        }
+    }
+}
+
+/// Restores what was around when it is dropped, a panic included.
+struct Entered {
+    around: Option<Deadline>,
+}
+
+impl Entered {
+    fn nearer(deadline: Deadline) -> Self {
+        let around = CURRENT.get();
+        CURRENT.set(Some(around.map_or(deadline, |around| around.min(deadline))));
+        Self { around }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.set(self.around);
+    }
+}

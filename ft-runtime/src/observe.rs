@@ -1,0 +1,253 @@
+//! What happens inside the policies, told to whoever listens.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use crate::fault::FaultKind;
+use crate::faults::Seen;
+use crate::site::Site;
+use crate::sync::{Mutex, lock};
+
+/// Something a policy did. Calls that succeed at once make no events.
+///
+/// Every event also goes to [`tracing`](https://docs.rs/tracing) under the target `ft`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Event<'a> {
+    /// The path of the site, or the empty string where the call has none.
+    pub site: &'a str,
+    /// The policy: `"retry"`, `"failover"`, `"checkpoint"`, ..
+    pub policy: &'static str,
+    /// What it did.
+    pub what: What<'a>,
+}
+
+/// What a policy did.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum What<'a> {
+    /// An attempt failed and another one follows.
+    Retrying {
+        /// The attempt that failed, counted from 1.
+        attempt: u32,
+        /// The wait before the next one.
+        delay: Duration,
+        /// The failure.
+        fault: Failure<'a>,
+    },
+    /// A call succeeded after at least one failed attempt.
+    Recovered {
+        /// The attempt that succeeded, counted from 1.
+        attempt: u32,
+    },
+    /// The caller gets the error.
+    GaveUp {
+        /// How many attempts were made.
+        attempts: u32,
+        /// Why there is no further one.
+        reason: GaveUp,
+        /// The last failure.
+        fault: Failure<'a>,
+    },
+    /// A target failed and another one is asked.
+    FailedOver {
+        /// The target that failed.
+        from: &'a str,
+        /// The target that is asked next.
+        to: &'a str,
+        /// The failure.
+        fault: Failure<'a>,
+    },
+    /// A target changed its health.
+    Health {
+        /// The target.
+        target: &'a str,
+        /// Its health before.
+        from: &'static str,
+        /// Its health now.
+        to: &'static str,
+    },
+    /// A run was opened that had been started before: its recorded steps are replayed.
+    Resumed {
+        /// The name of the run.
+        run: &'a str,
+        /// How often the run was claimed, this time included.
+        attempt: u64,
+        /// How many steps are on record.
+        steps: u64,
+    },
+    /// A step was answered from its record.
+    Replayed {
+        /// The name of the run.
+        run: &'a str,
+        /// The key of the step.
+        step: &'a str,
+    },
+    /// A step was executed and is on record.
+    Recorded {
+        /// The name of the run.
+        run: &'a str,
+        /// The key of the step.
+        step: &'a str,
+    },
+    /// The newest saved state could not be read; the one before is used.
+    FellBack {
+        /// The name of the run.
+        run: &'a str,
+        /// The name of the state.
+        state: &'a str,
+        /// What was wrong with the newest one.
+        why: &'a str,
+    },
+}
+
+impl What<'_> {
+    /// The stable lower-case name of the event.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Retrying { .. } => "retrying",
+            Self::Recovered { .. } => "recovered",
+            Self::GaveUp { .. } => "gave_up",
+            Self::FailedOver { .. } => "failed_over",
+            Self::Health { .. } => "health",
+            Self::Resumed { .. } => "resumed",
+            Self::Replayed { .. } => "replayed",
+            Self::Recorded { .. } => "recorded",
+            Self::FellBack { .. } => "fell_back",
+        }
+    }
+}
+
+/// A failure as events show it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Failure<'a> {
+    /// What kind of failure it is.
+    pub kind: FaultKind,
+    /// What the error says of itself ([`Fault::describe`](crate::Fault::describe)).
+    pub what: &'a str,
+}
+
+/// Why there is no further attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GaveUp {
+    /// The error is not one to try again.
+    NotRetryable,
+    /// All attempts were made.
+    Exhausted,
+    /// The next wait would end past the deadline.
+    Deadline,
+    /// The retry budget is spent.
+    Budget,
+    /// The other side asked for more patience than `max_delay` allows.
+    HintTooLong,
+}
+
+impl GaveUp {
+    /// The stable lower-case name of the reason.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotRetryable => "not_retryable",
+            Self::Exhausted => "exhausted",
+            Self::Deadline => "deadline",
+            Self::Budget => "budget",
+            Self::HintTooLong => "hint_too_long",
+        }
+    }
+}
+
+/// Calls `listener` for every event until the answer is dropped.
+///
+/// The listener runs on the thread of the call that made the event, with no lock of ours held: it may take its time
+/// (the call waits), call back into policies, or panic (the panic is caught, and the listener goes on with the next event).
+///
+/// ```
+/// use ft_runtime::observe::{self, What};
+/// let retries = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+/// let count = retries.clone();
+/// let listening = observe::subscribe(move |event| {
+///     if let What::Retrying { .. } = event.what {
+///         count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+///     }
+/// });
+/// # drop(listening);
+/// ```
+pub fn subscribe(listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Subscription {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    lock(&LISTENERS).push((id, Arc::new(listener)));
+    Subscription { id }
+}
+
+/// Ends the listening when it is dropped.
+#[derive(Debug)]
+#[must_use = "listening ends when this is dropped"]
+pub struct Subscription {
+    id: u64,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        lock(&LISTENERS).retain(|(id, _)| *id != self.id);
+    }
+}
+
+type Listener = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
+
+static LISTENERS: Mutex<Vec<(u64, Listener)>> = Mutex::new(Vec::new());
+
+/// Tells everybody. Only ever called off the success path.
+pub(crate) fn emit(site: Option<&Site>, policy: &'static str, what: What<'_>) {
+    let event = Event { site: site.map_or("", Site::path), policy, what };
+    trace(&event);
+    let listeners: Vec<Listener> = lock(&LISTENERS).iter().map(|(_, listener)| Arc::clone(listener)).collect();
+    for listener in listeners {
+        // What a listener does must not change what happens to the call it listens to.
+        let _ = catch_unwind(AssertUnwindSafe(|| listener(&event)));
+    }
+}
+
+/// Files a failed attempt under its site.
+pub(crate) fn record(site: Option<&Site>, seen: &Seen<'_>) {
+    if let Some(site) = site {
+        lock(site.fault_log()).record(seen, SystemTime::now());
+    }
+}
+
+/// A description that is only formatted when somebody needs it.
+pub(crate) struct Describe<F>(pub(crate) F);
+
+impl<F: Fn(&mut fmt::Formatter<'_>) -> fmt::Result> fmt::Display for Describe<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (self.0)(f)
+    }
+}
+
+fn trace(event: &Event<'_>) {
+    let Event { site, policy, what } = event;
+    let name = what.name();
+    match what {
+        What::Retrying { attempt, delay, fault } => {
+            tracing::warn!(target: "ft", site, policy, attempt, ?delay, kind = fault.kind.as_str(), fault = fault.what, "{name}");
+        }
+        What::Recovered { attempt } => tracing::info!(target: "ft", site, policy, attempt, "{name}"),
+        What::GaveUp { attempts, reason, fault } => {
+            tracing::error!(target: "ft", site, policy, attempts, reason = reason.as_str(), kind = fault.kind.as_str(), fault = fault.what, "{name}");
+        }
+        What::FailedOver { from, to, fault } => {
+            tracing::warn!(target: "ft", site, policy, from, to, kind = fault.kind.as_str(), fault = fault.what, "{name}");
+        }
+        What::Health { target, from, to } => tracing::warn!(target: "ft", site, policy, target, from, to, "{name}"),
+        What::Resumed { run, attempt, steps } => {
+            tracing::info!(target: "ft", site, policy, run, attempt, steps, "{name}")
+        }
+        What::Replayed { run, step } | What::Recorded { run, step } => {
+            tracing::debug!(target: "ft", site, policy, run, step, "{name}");
+        }
+        What::FellBack { run, state, why } => tracing::warn!(target: "ft", site, policy, run, state, why, "{name}"),
+    }
+}

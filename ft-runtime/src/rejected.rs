@@ -1,0 +1,161 @@
+//! The policy stepped in: a family of errors of its own, never mixed with "the call failed".
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use crate::fault::{Fault, FaultKind};
+
+/// A policy refused the call, or cut it off.
+///
+/// A function with a policy that can refuse must be able to return one: `E: From<Rejected>`. `anyhow::Error` and
+/// `Box<dyn Error>` can already; a `thiserror` enum needs one variant, `#[error(transparent)] Rejected(#[from]
+/// Rejected)`; or return `Result<T, ft_runtime::Error<E>>`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Rejected {
+    /// The time limit passed. The call may have run.
+    TimedOut {
+        /// The limit.
+        limit: Duration,
+    },
+    /// The circuit breaker is open: the call was not started.
+    CircuitOpen {
+        /// When the breaker admits a probe.
+        retry_after: Duration,
+    },
+    /// The bulkhead and its queue are full: the call was not started.
+    BulkheadFull,
+    /// Over the rate: the call was not started.
+    RateLimited {
+        /// When the next call fits.
+        retry_after: Duration,
+    },
+    /// The deadline of the caller had passed already, or would pass before the call could start.
+    DeadlinePassed,
+    /// No target could be asked: none is configured, or all are disabled. The call was not started.
+    NoTarget,
+    /// The process is shutting down and starts no new work.
+    ShuttingDown,
+    /// A value that is only known at run time makes no sense.
+    Invalid(Invalid),
+    /// The checkpoint store refused, or a stored value could not be used.
+    #[cfg(feature = "checkpoint")]
+    Checkpoint(Box<crate::checkpoint::CheckpointError>),
+}
+
+impl Rejected {
+    /// The stable lower-case name of the reason, as events and metrics print it.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::TimedOut { .. } => "timed_out",
+            Self::CircuitOpen { .. } => "circuit_open",
+            Self::BulkheadFull => "bulkhead_full",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::DeadlinePassed => "deadline_passed",
+            Self::NoTarget => "no_target",
+            Self::ShuttingDown => "shutting_down",
+            Self::Invalid(_) => "invalid",
+            #[cfg(feature = "checkpoint")]
+            Self::Checkpoint(_) => "checkpoint",
+        }
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut { limit } => write!(f, "timed out after {limit:?}"),
+            Self::CircuitOpen { retry_after } => write!(f, "circuit open, next probe in {retry_after:?}"),
+            Self::BulkheadFull => f.write_str("bulkhead full"),
+            Self::RateLimited { retry_after } => write!(f, "over the rate limit, next call fits in {retry_after:?}"),
+            Self::DeadlinePassed => f.write_str("the deadline leaves no time for the call"),
+            Self::NoTarget => f.write_str("no target to call: the pool is empty or every target is disabled"),
+            Self::ShuttingDown => f.write_str("shutting down: no new work is started"),
+            Self::Invalid(invalid) => invalid.fmt(f),
+            #[cfg(feature = "checkpoint")]
+            Self::Checkpoint(error) => error.fmt(f),
+        }
+    }
+}
+
+impl StdError for Rejected {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            #[cfg(feature = "checkpoint")]
+            Self::Checkpoint(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl Fault for Rejected {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::CircuitOpen { .. } | Self::BulkheadFull | Self::RateLimited { .. } | Self::NoTarget => {
+                FaultKind::Unsent
+            }
+            Self::TimedOut { .. } => FaultKind::Transient,
+            Self::DeadlinePassed | Self::ShuttingDown | Self::Invalid(_) => FaultKind::Permanent,
+            #[cfg(feature = "checkpoint")]
+            Self::Checkpoint(error) => error.kind(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::CircuitOpen { retry_after } | Self::RateLimited { retry_after } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
+    fn rejected(&self) -> Option<&Rejected> {
+        Some(self)
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// A setting that makes no sense, found where it was only known at run time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    message: String,
+}
+
+impl Invalid {
+    /// An explanation that says what is wrong, where, and what would be right.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Invalid {}
+
+/// An error type that can hold a [`Rejected`].
+///
+/// Implemented for every `E: From<Rejected>`; implement `From`, not this.
+#[diagnostic::on_unimplemented(
+    message = "this policy can refuse a call, so the error type `{Self}` must be able to hold a `Rejected`",
+    label = "`{Self}` does not implement `From<ft_runtime::Rejected>`",
+    note = "add a variant: `#[error(transparent)] Rejected(#[from] ft_runtime::Rejected)`",
+    note = "or return `Result<T, ft_runtime::Error<E>>`, `anyhow::Result<T>` or `Result<T, Box<dyn Error + Send + Sync>>`"
+)]
+pub trait FromRejected {
+    /// The refusal as an error of this type.
+    fn from_rejected(rejected: Rejected) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: From<Rejected>> FromRejected for E {
+    fn from_rejected(rejected: Rejected) -> Self {
+        E::from(rejected)
+    }
+}
