@@ -7,6 +7,7 @@ extern crate self as ft_runtime;
 
 mod adapt;
 mod attempt;
+mod attributes;
 mod backoff;
 mod budget;
 mod context;
@@ -28,6 +29,8 @@ pub mod testing;
 mod time;
 
 pub use attempt::Attempt;
+#[doc(inline)]
+pub use attributes::{Fault, checkpoint, failover, retry};
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Charge, RetryBudget};
 pub use context::{Context, Scoped};

@@ -2,5 +2,6 @@
 
 mod events;
 mod flaky;
+mod parity;
 mod retry;
 mod tower_contract;
