@@ -395,7 +395,7 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
 
     /// Runs one attempt under the deadline of this call.
     #[inline]
-    pub fn run<F: Future<Output = Result<T, E>>>(&self, attempt: F) -> Under<F> {
+    pub fn run<F: Future>(&self, attempt: F) -> Under<F> {
         deadline::under(self.deadline, attempt)
     }
 
