@@ -149,7 +149,13 @@ impl Reader<'_> {
                     format!("`{key}` is a keyword, and no policy has such an option"),
                 ));
             }
-            "name" => self.args.name = Some(input.parse()?),
+            "name" => {
+                let name: LitStr = input.parse()?;
+                if name.value().trim().is_empty() {
+                    return Err(syn::Error::new(name.span(), "a site needs a name that is not empty"));
+                }
+                self.args.name = Some(name);
+            }
             "on" | "unless" => {
                 let pattern = pattern(input)?;
                 self.judge(key, pattern);

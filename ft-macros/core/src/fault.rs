@@ -23,8 +23,10 @@ pub(crate) fn derive(item: TokenStream) -> TokenStream {
         Some(read) => read,
         None => return errors.into_tokens(),
     };
+    // With mistakes too, or every use of the error would be one more.
     let implementation = implement(&input, &default, &cases);
-    if errors.is_empty() { implementation } else { errors.into_tokens() }
+    let errors = errors.into_tokens();
+    quote!(#implementation #errors)
 }
 
 /// A struct, or one variant.
@@ -135,7 +137,7 @@ impl<'a> Case<'a> {
     }
 
     /// An arm that binds nothing.
-    fn arm(&self, value: TokenStream) -> TokenStream {
+    fn arm(&self, value: &TokenStream) -> TokenStream {
         let here = Span::mixed_site();
         let pattern = &self.pattern;
         quote_spanned!(here=> #pattern { .. } => #value,)
@@ -168,53 +170,44 @@ fn implement(input: &DeriveInput, default: &Words, cases: &[Case]) -> TokenStrea
     let root = root.map_or_else(|| quote_spanned!(here=> ::ft_runtime), |root: &Path| root.to_token_stream());
     let none = TokenStream::new();
 
-    let kinds = cases.iter().map(|case| {
+    let kind = |case: &Case| {
         if let Some(arm) = case.forward(&root, "kind", &none) {
             return arm;
         }
         match case.words.kind {
             Some(Kind::Throttled) => case
                 .patience(|after| quote_spanned!(here=> #root::FaultKind::Throttled { retry_after: #after }))
-                .unwrap_or_else(|| case.arm(quote_spanned!(here=> #root::FaultKind::Throttled { retry_after: ::core::option::Option::None }))),
-            Some(Kind::Unsent) => case.arm(quote_spanned!(here=> #root::FaultKind::Unsent)),
-            Some(Kind::Transient) => case.arm(quote_spanned!(here=> #root::FaultKind::Transient)),
-            Some(Kind::Permanent) | None => case.arm(quote_spanned!(here=> #root::FaultKind::Permanent)),
+                .unwrap_or_else(|| case.arm(&quote_spanned!(here=> #root::FaultKind::Throttled { retry_after: ::core::option::Option::None }))),
+            Some(Kind::Unsent) => case.arm(&quote_spanned!(here=> #root::FaultKind::Unsent)),
+            Some(Kind::Transient) => case.arm(&quote_spanned!(here=> #root::FaultKind::Transient)),
+            Some(Kind::Permanent) | None => case.arm(&quote_spanned!(here=> #root::FaultKind::Permanent)),
         }
-    });
-    let mut methods = vec![method(cases, quote_spanned!(here=> fn kind(&self) -> #root::FaultKind), kinds)];
+    };
+    let kinds =
+        method(cases, quote_spanned!(here=> fn kind(&self) -> #root::FaultKind), &none, |case| Some(kind(case)));
+    let mut methods = vec![kinds];
+    let nothing = quote_spanned!(here=> ::core::option::Option::None);
     if cases.iter().any(|case| case.source.is_some() || case.patience.is_some()) {
-        let arms = cases.iter().map(|case| {
-            let forward = case.forward(&root, "retry_after", &none);
-            forward
-                .or_else(|| case.patience(|after| after))
-                .unwrap_or_else(|| case.arm(quote_spanned!(here=> ::core::option::Option::None)))
-        });
         let signature = quote_spanned!(here=> fn retry_after(&self) -> ::core::option::Option<::core::time::Duration>);
-        methods.push(method(cases, signature, arms));
+        methods.push(method(cases, signature, &nothing, |case| {
+            case.forward(&root, "retry_after", &none).or_else(|| case.patience(|after| after))
+        }));
     }
     if cases.iter().any(|case| case.source.is_some()) {
-        let arms = cases.iter().map(|case| {
-            case.forward(&root, "rejected", &none)
-                .unwrap_or_else(|| case.arm(quote_spanned!(here=> ::core::option::Option::None)))
-        });
-        methods.push(method(
-            cases,
-            quote_spanned!(here=> fn rejected(&self) -> ::core::option::Option<&#root::Rejected>),
-            arms,
-        ));
+        let signature = quote_spanned!(here=> fn rejected(&self) -> ::core::option::Option<&#root::Rejected>);
+        methods.push(method(cases, signature, &nothing, |case| case.forward(&root, "rejected", &none)));
     }
     let display = |case: &Case| default.display || case.words.display;
-    let describe = cases.iter().map(|case| {
-        let name = Literal::string(&case.name);
-        if display(case) {
-            return case.arm(quote_spanned!(here=> ::core::fmt::Display::fmt(self, f)));
-        }
-        let forward = case.forward(&root, "describe", &quote_spanned!(here=> , f));
-        forward.unwrap_or_else(|| case.arm(quote_spanned!(here=> f.write_str(#name))))
-    });
     let signature =
         quote_spanned!(here=> fn describe(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result);
-    methods.push(method(cases, signature, describe));
+    methods.push(method(cases, signature, &none, |case| {
+        if display(case) {
+            return Some(case.arm(&quote_spanned!(here=> ::core::fmt::Display::fmt(self, f))));
+        }
+        let name = Literal::string(&case.name);
+        let forward = case.forward(&root, "describe", &quote_spanned!(here=> , f));
+        forward.or_else(|| Some(case.arm(&quote_spanned!(here=> f.write_str(#name)))))
+    }));
 
     let generics = bounds(&input.generics, cases, &root, cases.iter().any(display));
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
@@ -227,11 +220,19 @@ fn implement(input: &DeriveInput, default: &Words, cases: &[Case]) -> TokenStrea
     }
 }
 
-fn method(cases: &[Case], signature: TokenStream, arms: impl Iterator<Item = TokenStream>) -> TokenStream {
+/// A method that looks at the variant. Those without an arm of their own get the default.
+fn method<'c, 'i: 'c>(
+    cases: &'c [Case<'i>],
+    signature: TokenStream,
+    default: &TokenStream,
+    arm: impl Fn(&'c Case<'i>) -> Option<TokenStream>,
+) -> TokenStream {
     let here = Span::mixed_site();
+    let arms: Vec<TokenStream> = cases.iter().filter_map(arm).collect();
+    let others = (arms.len() < cases.len()).then(|| quote_spanned!(here=> _ => #default,));
     // An enum without variants has no value to look at.
     let value = if cases.is_empty() { quote_spanned!(here=> *self) } else { quote_spanned!(here=> self) };
-    quote_spanned!(here=> #signature { match #value { #(#arms)* } })
+    quote_spanned!(here=> #signature { match #value { #(#arms)* #others } })
 }
 
 /// What a generic error needs: a forwarded field that is itself generic has to be a `Fault`.

@@ -167,7 +167,7 @@ fn take_derive(attrs: &mut Vec<Attribute>) -> bool {
 }
 
 fn forget_fault(attrs: &mut Vec<Attribute>) {
-    attrs.retain(|attr| !attr.path().get_ident().is_some_and(|name: &Ident| name == "fault"));
+    attrs.retain(|attr| attr.path().get_ident().is_none_or(|name: &Ident| name != "fault"));
 }
 
 fn derived(definition: Item, input: TokenStream) -> Vec<Item> {

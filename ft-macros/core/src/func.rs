@@ -192,7 +192,7 @@ pub(crate) fn inferred(ty: &Type) -> TokenStream {
     fn erase(ty: &mut Type) {
         match ty {
             Type::ImplTrait(opaque) => {
-                *ty = Type::Infer(syn::TypeInfer { attrs: Vec::new(), underscore_token: Token![_](opaque.span()) })
+                *ty = Type::Infer(syn::TypeInfer { attrs: Vec::new(), underscore_token: Token![_](opaque.span()) });
             }
             Type::Path(path) => {
                 for segment in &mut path.path.segments {

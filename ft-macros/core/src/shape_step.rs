@@ -28,9 +28,12 @@ pub(crate) fn open(args: &Args, call: &Call, bind: &TokenStream, errors: &mut Er
             None => errors.at(*span, "a step records what it was called with: give this argument a plain name"),
         }
     }
+    let names = call.arguments.iter().filter_map(|(argument, _)| argument.as_ref());
     for skipped in &args.skip {
-        if !call.arguments.iter().any(|(argument, _)| argument.as_ref() == Some(skipped)) {
-            errors.at(skipped.span(), format!("`{}` has no argument `{skipped}` to skip", call.name));
+        if !names.clone().any(|name| name == skipped) {
+            let known: Vec<String> = names.clone().map(|name| format!("`{name}`")).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            errors.at(skipped.span(), format!("`{}` has no argument `{skipped}` to skip; it has {known}", call.name));
         }
     }
     let input = group(Delimiter::Parenthesis, input, here);
