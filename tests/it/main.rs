@@ -2,6 +2,7 @@
 
 mod events;
 mod flaky;
+mod matrix;
 mod parity;
 mod retry;
 mod tower_contract;

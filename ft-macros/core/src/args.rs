@@ -33,20 +33,9 @@ pub(crate) struct Args {
 
 impl Args {
     /// Reads the arguments; what cannot be read is reported and left out.
-    pub(crate) fn parse(
-        tokens: TokenStream,
-        policy: &Policy,
-        root: &TokenStream,
-        errors: &mut Errors,
-    ) -> Self {
+    pub(crate) fn parse(tokens: TokenStream, policy: &Policy, root: &TokenStream, errors: &mut Errors) -> Self {
         let tokens = duration::rewrite(tokens, errors);
-        let mut reader = Reader {
-            args: Self::default(),
-            policy,
-            root,
-            errors,
-            seen: Vec::new(),
-        };
+        let mut reader = Reader { args: Self::default(), policy, root, errors, seen: Vec::new() };
         let parsed = (|input: ParseStream| {
             reader.entries(input);
             Ok(())
@@ -61,10 +50,7 @@ impl Args {
 
     /// The value of a reserved word, with the word itself for its span.
     pub(crate) fn reserved(&self, word: &str) -> Option<(&Ident, &Expr)> {
-        self.reserved
-            .iter()
-            .find(|(key, _)| key == word)
-            .map(|(key, value)| (key, value))
+        self.reserved.iter().find(|(key, _)| key == word).map(|(key, value)| (key, value))
     }
 }
 
@@ -76,7 +62,8 @@ pub(crate) fn krate(tokens: TokenStream) -> Option<Path> {
             && matches!(tokens.peek(), Some(TokenTree::Punct(punct)) if punct.as_char() == '=')
         {
             tokens.next();
-            let path = tokens.take_while(|token| !matches!(token, TokenTree::Punct(punct) if matches!(punct.as_char(), ',' | ';')));
+            let path = tokens
+                .take_while(|token| !matches!(token, TokenTree::Punct(punct) if matches!(punct.as_char(), ',' | ';')));
             return Path::parse_mod_style.parse2(path.collect()).ok();
         }
     }
@@ -110,10 +97,7 @@ impl Reader<'_> {
     }
 
     fn entry(&mut self, input: ParseStream, first: bool) -> syn::Result<()> {
-        if input.peek(Ident::peek_any)
-            && input.peek2(Token![=])
-            && !input.peek2(Token![==])
-            && !input.peek2(Token![=>])
+        if input.peek(Ident::peek_any) && input.peek2(Token![=]) && !input.peek2(Token![==]) && !input.peek2(Token![=>])
         {
             return self.key(input);
         }
@@ -129,30 +113,19 @@ impl Reader<'_> {
         let start = input.span();
         let value: Expr = input.parse()?;
         match lone_ident(&value) {
-            Some(ident)
-                if first && (input.is_empty() || input.peek(Token![,])) && !reserves(ident) => {}
+            Some(ident) if first && (input.is_empty() || input.peek(Token![,])) && !reserves(ident) => {}
             Some(ident) => {
-                return Err(syn::Error::new(
-                    ident.span(),
-                    format!("expected a value: `{ident} = ..`"),
-                ));
+                return Err(syn::Error::new(ident.span(), format!("expected a value: `{ident} = ..`")));
             }
             None if first => {
                 if let Expr::Binary(binary) = &value
-                    && let (BinOp::Eq(operator), Some(ident)) =
-                        (&binary.op, lone_ident(&binary.left))
+                    && let (BinOp::Eq(operator), Some(ident)) = (&binary.op, lone_ident(&binary.left))
                 {
-                    return Err(syn::Error::new(
-                        operator.span(),
-                        format!("write `{ident} = ..`, with one `=`"),
-                    ));
+                    return Err(syn::Error::new(operator.span(), format!("write `{ident} = ..`, with one `=`")));
                 }
             }
             None => {
-                return Err(syn::Error::new(
-                    start,
-                    "expected `key = value`; an existing policy can only come first",
-                ));
+                return Err(syn::Error::new(start, "expected `key = value`; an existing policy can only come first"));
             }
         }
         self.args.value = Some(value);
@@ -164,10 +137,7 @@ impl Reader<'_> {
         let key = input.call(Ident::parse_any)?;
         let equals: Token![=] = input.parse()?;
         if input.is_empty() || input.peek(Token![,]) {
-            return Err(syn::Error::new(
-                equals.span,
-                format!("expected a value: `{key} = ..`"),
-            ));
+            return Err(syn::Error::new(equals.span, format!("expected a value: `{key} = ..`")));
         }
         self.once(&key);
         let word = key.to_string();
@@ -179,7 +149,13 @@ impl Reader<'_> {
                     format!("`{key}` is a keyword, and no policy has such an option"),
                 ));
             }
-            "name" => self.args.name = Some(input.parse()?),
+            "name" => {
+                let name: LitStr = input.parse()?;
+                if name.value().trim().is_empty() {
+                    return Err(syn::Error::new(name.span(), "a site needs a name that is not empty"));
+                }
+                self.args.name = Some(name);
+            }
             "on" | "unless" => {
                 let pattern = pattern(input)?;
                 self.judge(key, pattern);
@@ -189,18 +165,13 @@ impl Reader<'_> {
                 self.judge(key, quote!(#value));
             }
             "clone" | "skip" => {
-                return Err(syn::Error::new(
-                    key.span(),
-                    format!("write `{key}(argument, ..)`"),
-                ));
+                return Err(syn::Error::new(key.span(), format!("write `{key}(argument, ..)`")));
             }
             _ => {
                 let value = self.value(&word, input.parse()?);
                 match owner(&word) {
                     None => self.args.setters.push((key, value)),
-                    Some(owner) if owner == self.policy.attribute => {
-                        self.args.reserved.push((key, value))
-                    }
+                    Some(owner) if owner == self.policy.attribute => self.args.reserved.push((key, value)),
                     Some(owner) => self.foreign(&key, owner),
                 }
             }
@@ -215,10 +186,7 @@ impl Reader<'_> {
         if self.policy.shape != Shape::Candidates {
             return Err(syn::Error::new(
                 within.span,
-                format!(
-                    "`x in pool` belongs to `#[failover]`, not to `#[{}]`",
-                    self.policy.attribute
-                ),
+                format!("`x in pool` belongs to `#[failover]`, not to `#[{}]`", self.policy.attribute),
             ));
         }
         if self.args.pool.is_some() {
@@ -239,10 +207,7 @@ impl Reader<'_> {
         self.once(&word);
         let names = content.parse_terminated(Ident::parse, Token![,])?;
         if names.is_empty() {
-            return Err(syn::Error::new(
-                parens.span.join(),
-                format!("`{word}(..)` names no argument"),
-            ));
+            return Err(syn::Error::new(parens.span.join(), format!("`{word}(..)` names no argument")));
         }
         if word == "clone" {
             self.args.clone = names.into_iter().collect();
@@ -259,7 +224,12 @@ impl Reader<'_> {
             self.args.judgement.push((key, argument));
         } else {
             let attribute = self.policy.attribute;
-            self.errors.at(key.span(), format!("`#[{attribute}]` judges no outcomes; `{key}` belongs to a policy that does, such as `#[retry]`"));
+            self.errors.at(
+                key.span(),
+                format!(
+                    "`#[{attribute}]` judges no outcomes; `{key}` belongs to a policy that does, such as `#[retry]`"
+                ),
+            );
         }
     }
 
@@ -268,12 +238,7 @@ impl Reader<'_> {
         let Some(word) = lone_ident(&value) else {
             return value;
         };
-        let Some((_, _, path)) = self
-            .policy
-            .words
-            .iter()
-            .find(|(of, name, _)| *of == key && word == name)
-        else {
+        let Some((_, _, path)) = self.policy.words.iter().find(|(of, name, _)| *of == key && word == name) else {
             return value;
         };
         let mut spelled = respan(self.root.clone(), word.span());
@@ -288,8 +253,7 @@ impl Reader<'_> {
     fn once(&mut self, key: &Ident) {
         let word = key.to_string();
         if self.seen.contains(&word) {
-            self.errors
-                .at(key.span(), format!("`{word}` is given twice"));
+            self.errors.at(key.span(), format!("`{word}` is given twice"));
         }
         self.seen.push(word);
     }
@@ -297,10 +261,7 @@ impl Reader<'_> {
     fn foreign(&mut self, key: &Ident, owner: &str) {
         self.errors.at(
             key.span(),
-            format!(
-                "`{key}` belongs to `#[{owner}]`; `#[{}]` has no such option",
-                self.policy.attribute
-            ),
+            format!("`{key}` belongs to `#[{owner}]`; `#[{}]` has no such option", self.policy.attribute),
         );
     }
 }
@@ -316,16 +277,7 @@ fn owner(word: &str) -> Option<&'static str> {
 
 /// Words that are never an existing policy, however alone they stand.
 fn reserves(ident: &Ident) -> bool {
-    let common = [
-        "name",
-        "clone",
-        "skip",
-        "on",
-        "unless",
-        "when",
-        "until",
-        "retry_after",
-    ];
+    let common = ["name", "clone", "skip", "on", "unless", "when", "until", "retry_after"];
     owner(&ident.to_string()).is_some() || common.iter().any(|word| ident == word)
 }
 
@@ -358,10 +310,7 @@ fn skip_entry(input: ParseStream) {
         if input.parse::<TokenTree>().is_err() {
             return;
         }
-        if comma
-            && input.peek(Ident::peek_any)
-            && (input.peek2(Token![=]) || input.peek2(syn::token::Paren))
-        {
+        if comma && input.peek(Ident::peek_any) && (input.peek2(Token![=]) || input.peek2(syn::token::Paren)) {
             return;
         }
     }

@@ -46,28 +46,17 @@ pub(crate) fn replace(
     future.pop();
     future.push(group(Delimiter::Brace, block, inner.span()));
     outer.pop();
-    outer.push(group(
-        Delimiter::Parenthesis,
-        future.into_iter().collect(),
-        call.span(),
-    ));
+    outer.push(group(Delimiter::Parenthesis, future.into_iter().collect(), call.span()));
     Some(outer.into_iter().collect())
 }
 
-fn replace_in(
-    block: TokenStream,
-    gone: &[String],
-    with: &mut dyn FnMut(&Group) -> TokenTree,
-) -> Option<TokenStream> {
+fn replace_in(block: TokenStream, gone: &[String], with: &mut dyn FnMut(&Group) -> TokenTree) -> Option<TokenStream> {
     let tokens: Vec<TokenTree> = block.into_iter().collect();
     let mut output = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
         let rest = &tokens[at..];
-        if is_ident(rest.first(), "let")
-            && is_ident(rest.get(1), "__ret")
-            && is_punct(rest.get(2), ':')
-        {
+        if is_ident(rest.first(), "let") && is_ident(rest.get(1), "__ret") && is_punct(rest.get(2), ':') {
             // No type holds `= { .. } ;`, so the first one is the initialiser.
             let equals = rest.windows(3).position(|three| {
                 is_punct(three.first(), '=')

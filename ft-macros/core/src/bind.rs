@@ -21,17 +21,10 @@ enum Known {
 }
 
 /// Types whose functions and methods are all `const`.
-const VALUE_TYPES: [&str; 7] = [
-    "Backoff", "Jitter", "Duration", "Hint", "Again", "Some", "None",
-];
+const VALUE_TYPES: [&str; 7] = ["Backoff", "Jitter", "Duration", "Hint", "Again", "Some", "None"];
 
 /// `let retry = ..;`: a reference to the policy that the arguments describe.
-pub(crate) fn policy(
-    policy: &Policy,
-    args: &Args,
-    root: &TokenStream,
-    errors: &mut Errors,
-) -> TokenStream {
+pub(crate) fn policy(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Errors) -> TokenStream {
     let here = Span::mixed_site();
     let local = Ident::new(policy.attribute, here);
     let value = reference(policy, args, root, errors);
@@ -62,28 +55,18 @@ fn reference(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Erro
             }
         };
     }
-    let blamed = args
-        .setters
-        .first()
-        .map_or_else(Span::call_site, |(key, _)| key.span());
+    let blamed = args.setters.first().map_or_else(Span::call_site, |(key, _)| key.span());
     let constructor = match (&args.value, policy.needs) {
         (None, Some(example)) => {
             let name = policy.attribute;
-            errors.at(
-                Span::call_site(),
-                format!("`#[{name}]` needs its value: `#[{name}({example})]`"),
-            );
+            errors.at(Span::call_site(), format!("`#[{name}]` needs its value: `#[{name}({example})]`"));
             return TokenStream::new();
         }
         (Some(value), _) => {
             let span = first_span(value);
             let ty = ty(policy, root, span);
             let function = Ident::new(if existing(value) { "from" } else { "new" }, span);
-            let value = group(
-                Delimiter::Parenthesis,
-                value.to_token_stream(),
-                here.located_at(span),
-            );
+            let value = group(Delimiter::Parenthesis, value.to_token_stream(), here.located_at(span));
             quote_spanned!(span=> #ty::#function #value)
         }
         (None, None) => {
@@ -92,19 +75,10 @@ fn reference(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Erro
         }
     };
     let values = args.setters.iter().map(|(key, value)| {
-        if policy.runtime_keys.iter().any(|late| key == late) {
-            Known::Late
-        } else {
-            known(value)
-        }
+        if policy.runtime_keys.iter().any(|late| key == late) { Known::Late } else { known(value) }
     });
-    let value = args.value.as_ref().map_or(Known::Itself, |value| {
-        if existing(value) {
-            Known::Late
-        } else {
-            known(value)
-        }
-    });
+    let value =
+        args.value.as_ref().map_or(Known::Itself, |value| if existing(value) { Known::Late } else { known(value) });
     match values.fold(value, Known::max) {
         // A const item is evaluated wherever it stands, even in a generic function that nobody calls; a const block is not.
         Known::Itself => {
@@ -121,10 +95,7 @@ fn reference(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Erro
 /// `.key(value)`, one by one. The key and the value keep the user's span; the parentheses make rustc blame the call on
 /// this key, where it would otherwise join all spans from the first key on.
 fn setters(args: &Args) -> TokenStream {
-    args.setters
-        .iter()
-        .map(|(key, value)| method(key, value.to_token_stream()))
-        .collect()
+    args.setters.iter().map(|(key, value)| method(key, value.to_token_stream())).collect()
 }
 
 /// `.key(value)`
@@ -159,8 +130,7 @@ fn literal(value: &Expr) -> bool {
 }
 
 fn known(value: &Expr) -> Known {
-    let all =
-        |values: &mut dyn Iterator<Item = &Expr>| values.map(known).max().unwrap_or(Known::Itself);
+    let all = |values: &mut dyn Iterator<Item = &Expr>| values.map(known).max().unwrap_or(Known::Itself);
     match value {
         Expr::Lit(_) => Known::Itself,
         Expr::Unary(unary) if !matches!(unary.op, syn::UnOp::Deref(_)) => known(&unary.expr),
@@ -175,9 +145,7 @@ fn known(value: &Expr) -> Known {
             let owner = path.path.segments.iter().rev().nth(1);
             if of_value_type(path) {
                 Known::Itself
-            } else if constant(&name)
-                || owner.is_some_and(|owner| camel(&owner.ident.to_string())) && camel(&name)
-            {
+            } else if constant(&name) || owner.is_some_and(|owner| camel(&owner.ident.to_string())) && camel(&name) {
                 Known::Constants
             } else {
                 Known::Late
@@ -186,9 +154,7 @@ fn known(value: &Expr) -> Known {
         Expr::Call(call) if matches!(&*call.func, Expr::Path(path) if of_value_type(path)) => {
             all(&mut call.args.iter())
         }
-        Expr::MethodCall(call) if value_call(&call.receiver) => {
-            known(&call.receiver).max(all(&mut call.args.iter()))
-        }
+        Expr::MethodCall(call) if value_call(&call.receiver) => known(&call.receiver).max(all(&mut call.args.iter())),
         _ => Known::Late,
     }
 }
@@ -205,12 +171,7 @@ fn value_call(value: &Expr) -> bool {
 /// `Backoff::x`, `Some`, `None`: the last type that the path names is one of ours.
 fn of_value_type(path: &syn::ExprPath) -> bool {
     let ours = |ident: &Ident| VALUE_TYPES.iter().any(|ty| ident == ty);
-    let mut names = path
-        .path
-        .segments
-        .iter()
-        .rev()
-        .map(|segment| &segment.ident);
+    let mut names = path.path.segments.iter().rev().map(|segment| &segment.ident);
     match (names.next(), names.next()) {
         (Some(_), Some(ty)) if ours(ty) => true,
         (Some(name), _) => name == "Some" || name == "None",
@@ -227,8 +188,5 @@ fn camel(name: &str) -> bool {
 }
 
 fn first_span(value: &Expr) -> Span {
-    quote!(#value)
-        .into_iter()
-        .next()
-        .map_or_else(Span::call_site, |token| token.span())
+    quote!(#value).into_iter().next().map_or_else(Span::call_site, |token| token.span())
 }

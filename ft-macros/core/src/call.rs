@@ -13,14 +13,13 @@ pub(crate) struct Body {
     pub(crate) head: TokenStream,
     /// Statements and a tail; or the user's block.
     pub(crate) code: TokenStream,
+    /// Nothing after the code may ever be reached, which is no news to the user.
+    pub(crate) diverges: bool,
 }
 
 impl From<TokenStream> for Body {
     fn from(code: TokenStream) -> Self {
-        Self {
-            head: TokenStream::new(),
-            code,
-        }
+        Self { head: TokenStream::new(), code, diverges: false }
     }
 }
 
@@ -50,15 +49,14 @@ impl Call {
         let here = Span::mixed_site();
         let keyword = here.located_at(self.keyword);
         let outcome = &self.outcome;
-        let Body { head, code } = body;
-        let clones = clones
-            .iter()
-            .map(|name| quote_spanned!(here=> let #name = ::core::clone::Clone::clone(&#name);));
+        let Body { head, code, diverges } = body;
+        let allow = diverges.then(|| quote_spanned!(here=> #[allow(unreachable_code)]));
+        let clones = clones.iter().map(|name| quote_spanned!(here=> let #name = ::core::clone::Clone::clone(&#name);));
         let head = quote!(#(#clones)* #head);
         let block = braced(code, here);
         if self.is_async {
             quote_spanned! {keyword=>
-                #session.run(async { #head let outcome: #outcome = #block; outcome }).await
+                #session.run(async { #head let outcome: #outcome = #block; #allow outcome }).await
             }
         } else {
             // Nothing that the head owns may be dropped before the temporaries of the tail are.
@@ -67,7 +65,7 @@ impl Call {
             } else {
                 group(
                     Delimiter::Brace,
-                    quote_spanned!(here=> #head let outcome: #outcome = #block; outcome),
+                    quote_spanned!(here=> #head let outcome: #outcome = #block; #allow outcome),
                     here,
                 )
             };
@@ -78,11 +76,7 @@ impl Call {
     /// `.attempts::<R>()`, `.calls::<R>()`: blamed on the type, since its bound is what can fail.
     pub(crate) fn session(&self, opener: &str, more: Option<TokenTree>) -> TokenStream {
         let outcome = &self.outcome;
-        let blamed = outcome
-            .clone()
-            .into_iter()
-            .next()
-            .map_or(self.keyword, |token| token.span());
+        let blamed = outcome.clone().into_iter().next().map_or(self.keyword, |token| token.span());
         let here = Span::mixed_site().located_at(blamed);
         let opener = Ident::new(opener, here);
         let more = more.map(|more| quote_spanned!(here=> , #more));
@@ -92,8 +86,5 @@ impl Call {
 
 /// `.on(..).when(..)`, in the order of the attribute.
 pub(crate) fn judgement(args: &Args) -> TokenStream {
-    args.judgement
-        .iter()
-        .map(|(key, argument)| method(key, argument.clone()))
-        .collect()
+    args.judgement.iter().map(|(key, argument)| method(key, argument.clone())).collect()
 }

@@ -16,8 +16,8 @@ const UNITS: [(&str, u128); 7] = [
 ];
 const NANOS_PER_SEC: u128 = 1_000_000_000;
 const RUST_SUFFIXES: [&str; 18] = [
-    "", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize",
-    "f16", "f32", "f64", "f128", "_",
+    "", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f16", "f32", "f64",
+    "f128", "_",
 ];
 
 /// Replaces every duration, however deep, by a call of a `Duration` constructor.
@@ -57,18 +57,11 @@ fn constructor(literal: &Literal) -> Result<Option<TokenStream>, String> {
         return Ok(None);
     }
     let Some((_, scale)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-        return Err(format!(
-            "`{unit}` is not a unit of time; write ns, us, ms, s, min, h or d"
-        ));
+        return Err(format!("`{unit}` is not a unit of time; write ns, us, ms, s, min, h or d"));
     };
     let nanos = nanos(&digits, *scale)?;
     let span = literal.span();
-    let exact = [
-        ("from_secs", NANOS_PER_SEC),
-        ("from_millis", 1_000_000),
-        ("from_micros", 1_000),
-        ("from_nanos", 1),
-    ];
+    let exact = [("from_secs", NANOS_PER_SEC), ("from_millis", 1_000_000), ("from_micros", 1_000), ("from_nanos", 1)];
     for (function, scale) in exact {
         if nanos.is_multiple_of(scale) {
             return match u64::try_from(nanos / scale) {
@@ -88,11 +81,7 @@ fn constructor(literal: &Literal) -> Result<Option<TokenStream>, String> {
 fn nanos(digits: &str, scale: u128) -> Result<u128, String> {
     let too_long = || "this duration is too long".to_owned();
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if whole
-        .bytes()
-        .chain(fraction.bytes())
-        .any(|digit| !digit.is_ascii_digit())
-    {
+    if whole.bytes().chain(fraction.bytes()).any(|digit| !digit.is_ascii_digit()) {
         return Err("write a duration without an exponent".to_owned());
     }
     let whole: u128 = whole.parse().map_err(|_| too_long())?;
@@ -103,19 +92,12 @@ fn nanos(digits: &str, scale: u128) -> Result<u128, String> {
     }
     let too_fine = || "a duration is a whole number of nanoseconds".to_owned();
     // 24 digits of a day, the longest unit, are below 2^128, and no unit has a nanosecond that far behind the point.
-    let tenths = u32::try_from(fraction.len())
-        .ok()
-        .filter(|digits| *digits <= 24)
-        .map(|digits| 10u128.pow(digits));
-    let (tenths, fraction) = tenths
-        .zip(fraction.parse::<u128>().ok())
-        .ok_or_else(too_fine)?;
+    let tenths = u32::try_from(fraction.len()).ok().filter(|digits| *digits <= 24).map(|digits| 10u128.pow(digits));
+    let (tenths, fraction) = tenths.zip(fraction.parse::<u128>().ok()).ok_or_else(too_fine)?;
     if !(fraction * scale).is_multiple_of(tenths) {
         return Err(too_fine());
     }
-    whole
-        .checked_add(fraction * scale / tenths)
-        .ok_or_else(too_long)
+    whole.checked_add(fraction * scale / tenths).ok_or_else(too_long)
 }
 
 /// The tokens stand where the literal stood, but count as generated: lints about how a duration is written are for
@@ -126,10 +108,7 @@ fn call(function: &str, amount: Option<u64>, literal: Span) -> TokenStream {
     let amount = amount.map(|amount| {
         let mut amount = Literal::u64_unsuffixed(amount);
         amount.set_span(span);
-        let mut group = Group::new(
-            proc_macro2::Delimiter::Parenthesis,
-            TokenTree::Literal(amount).into(),
-        );
+        let mut group = Group::new(proc_macro2::Delimiter::Parenthesis, TokenTree::Literal(amount).into());
         group.set_span(span);
         group
     });
@@ -144,13 +123,7 @@ mod tests {
         let mut errors = Errors::default();
         let tokens = rewrite(source.parse().unwrap(), &mut errors).to_string();
         let errors = errors.into_tokens().to_string();
-        if errors.is_empty() {
-            tokens
-                .replace(' ', "")
-                .replace("::core::time::Duration::", "")
-        } else {
-            errors
-        }
+        if errors.is_empty() { tokens.replace(' ', "").replace("::core::time::Duration::", "") } else { errors }
     }
 
     #[test]
@@ -161,10 +134,7 @@ mod tests {
         );
         assert_eq!(rewritten("0s"), "from_secs(0)");
         assert_eq!(rewritten("1_000ms"), "from_secs(1)");
-        assert_eq!(
-            rewritten("0.1s 2.50h 0.000000001s"),
-            "from_millis(100)from_secs(9000)from_nanos(1)"
-        );
+        assert_eq!(rewritten("0.1s 2.50h 0.000000001s"), "from_millis(100)from_secs(9000)from_nanos(1)");
     }
 
     #[test]
@@ -174,22 +144,15 @@ mod tests {
 
     #[test]
     fn other_literals_stay() {
-        assert_eq!(
-            rewritten("5 5u32 1.5 1.5f64 0xd 'a' \"2s\" 1e3"),
-            "55u321.51.5f640xd'a'\"2s\"1e3"
-        );
+        assert_eq!(rewritten("5 5u32 1.5 1.5f64 0xd 'a' \"2s\" 1e3"), "55u321.51.5f640xd'a'\"2s\"1e3");
     }
 
     #[test]
     fn a_bad_duration_says_why() {
-        assert!(
-            rewritten("5sec")
-                .contains("`sec` is not a unit of time; write ns, us, ms, s, min, h or d")
-        );
+        assert!(rewritten("5sec").contains("`sec` is not a unit of time; write ns, us, ms, s, min, h or d"));
         assert!(rewritten("1.5ns").contains("whole number of nanoseconds"));
         assert!(
-            rewritten("0.00000000000000000000000000000000000000000000000001d")
-                .contains("whole number of nanoseconds")
+            rewritten("0.00000000000000000000000000000000000000000000000001d").contains("whole number of nanoseconds")
         );
         assert!(rewritten("1e3s").contains("without an exponent"));
         assert!(rewritten("99999999999999999999999999999999999999999s").contains("too long"));
@@ -198,9 +161,6 @@ mod tests {
 
     #[test]
     fn two_bad_durations_are_two_errors() {
-        assert_eq!(
-            rewritten("f(5sec, 6secs)").matches("compile_error").count(),
-            2
-        );
+        assert_eq!(rewritten("f(5sec, 6secs)").matches("compile_error").count(), 2);
     }
 }

@@ -25,9 +25,6 @@ impl Errors {
 
     /// One `compile_error!` per mistake, in the order in which they were found.
     pub(crate) fn into_tokens(self) -> TokenStream {
-        self.0
-            .into_iter()
-            .map(syn::Error::into_compile_error)
-            .collect()
+        self.0.into_iter().map(syn::Error::into_compile_error).collect()
     }
 }

@@ -7,6 +7,7 @@ use syn::spanned::Spanned as _;
 use syn::{Attribute, Data, DeriveInput, Fields, Generics, Member, Path, parse_quote_spanned};
 
 use crate::errors::Errors;
+use crate::tokens::mentions;
 use words::{Kind, Place, Words};
 
 mod words;
@@ -22,12 +23,10 @@ pub(crate) fn derive(item: TokenStream) -> TokenStream {
         Some(read) => read,
         None => return errors.into_tokens(),
     };
+    // With mistakes too, or every use of the error would be one more.
     let implementation = implement(&input, &default, &cases);
-    if errors.is_empty() {
-        implementation
-    } else {
-        errors.into_tokens()
-    }
+    let errors = errors.into_tokens();
+    quote!(#implementation #errors)
 }
 
 /// A struct, or one variant.
@@ -69,15 +68,7 @@ fn read<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Option<(Words, Vec<C
                 let ident = &variant.ident;
                 let name = format!("{ty}::{}", ident.unraw());
                 let pattern = quote_spanned!(here=> Self::#ident);
-                cases.push(Case::new(
-                    pattern,
-                    name,
-                    &variant.fields,
-                    words,
-                    &default,
-                    ident.span(),
-                    errors,
-                ));
+                cases.push(Case::new(pattern, name, &variant.fields, words, &default, ident.span(), errors));
             }
             Some((default, cases))
         }
@@ -121,56 +112,32 @@ impl<'a> Case<'a> {
                 );
             }
         }
-        let mut case = Self {
-            pattern,
-            name,
-            fields,
-            words,
-            source: None,
-            patience: None,
-        };
+        let mut case = Self { pattern, name, fields, words, source: None, patience: None };
         if let Some(span) = case.words.transparent {
             if case.fields.len() == 1 {
                 case.source = case.fields.iter().next();
             } else {
-                errors.at(
-                    span,
-                    format!(
-                        "`transparent` forwards to the only field, and here are {}",
-                        case.fields.len()
-                    ),
-                );
+                errors
+                    .at(span, format!("`transparent` forwards to the only field, and here are {}", case.fields.len()));
             }
         }
         if let Some(member) = case.words.retry_after.clone() {
             if case.fields.members().any(|field| field == member) {
                 case.patience = Some(member);
             } else {
-                let fields: Vec<String> = case
-                    .fields
-                    .members()
-                    .map(|field| format!("`{}`", field.to_token_stream()))
-                    .collect();
-                let known = if fields.is_empty() {
-                    "it has none".to_owned()
-                } else {
-                    format!("it has {}", fields.join(", "))
-                };
-                errors.at(
-                    member.span(),
-                    format!(
-                        "`{}` has no field `{}`; {known}",
-                        case.name,
-                        member.to_token_stream()
-                    ),
-                );
+                let fields: Vec<String> =
+                    case.fields.members().map(|field| format!("`{}`", field.to_token_stream())).collect();
+                let known =
+                    if fields.is_empty() { "it has none".to_owned() } else { format!("it has {}", fields.join(", ")) };
+                errors
+                    .at(member.span(), format!("`{}` has no field `{}`; {known}", case.name, member.to_token_stream()));
             }
         }
         case
     }
 
     /// An arm that binds nothing.
-    fn arm(&self, value: TokenStream) -> TokenStream {
+    fn arm(&self, value: &TokenStream) -> TokenStream {
         let here = Span::mixed_site();
         let pattern = &self.pattern;
         quote_spanned!(here=> #pattern { .. } => #value,)
@@ -182,9 +149,7 @@ impl<'a> Case<'a> {
         let here = Span::mixed_site();
         let (pattern, method) = (&self.pattern, Ident::new(method, here));
         let member = self.fields.members().next()?;
-        Some(
-            quote_spanned!(here=> #pattern { #member: source, .. } => #root::Fault::#method(source #more),),
-        )
+        Some(quote_spanned!(here=> #pattern { #member: source, .. } => #root::Fault::#method(source #more),))
     }
 
     /// An arm that reads the field of `retry_after`: a `Duration`, or an `Option` of one.
@@ -201,70 +166,48 @@ impl<'a> Case<'a> {
 
 fn implement(input: &DeriveInput, default: &Words, cases: &[Case]) -> TokenStream {
     let here = Span::mixed_site();
-    let root = cases
-        .iter()
-        .map(|case| &case.words)
-        .chain([default])
-        .find_map(|words| words.krate.as_ref());
-    let root = root.map_or_else(
-        || quote_spanned!(here=> ::ft_runtime),
-        |root: &Path| root.to_token_stream(),
-    );
+    let root = cases.iter().map(|case| &case.words).chain([default]).find_map(|words| words.krate.as_ref());
+    let root = root.map_or_else(|| quote_spanned!(here=> ::ft_runtime), |root: &Path| root.to_token_stream());
     let none = TokenStream::new();
 
-    let kinds = cases.iter().map(|case| {
+    let kind = |case: &Case| {
         if let Some(arm) = case.forward(&root, "kind", &none) {
             return arm;
         }
         match case.words.kind {
             Some(Kind::Throttled) => case
                 .patience(|after| quote_spanned!(here=> #root::FaultKind::Throttled { retry_after: #after }))
-                .unwrap_or_else(|| case.arm(quote_spanned!(here=> #root::FaultKind::Throttled { retry_after: ::core::option::Option::None }))),
-            Some(Kind::Unsent) => case.arm(quote_spanned!(here=> #root::FaultKind::Unsent)),
-            Some(Kind::Transient) => case.arm(quote_spanned!(here=> #root::FaultKind::Transient)),
-            Some(Kind::Permanent) | None => case.arm(quote_spanned!(here=> #root::FaultKind::Permanent)),
+                .unwrap_or_else(|| case.arm(&quote_spanned!(here=> #root::FaultKind::Throttled { retry_after: ::core::option::Option::None }))),
+            Some(Kind::Unsent) => case.arm(&quote_spanned!(here=> #root::FaultKind::Unsent)),
+            Some(Kind::Transient) => case.arm(&quote_spanned!(here=> #root::FaultKind::Transient)),
+            Some(Kind::Permanent) | None => case.arm(&quote_spanned!(here=> #root::FaultKind::Permanent)),
         }
-    });
-    let mut methods = vec![method(
-        cases,
-        quote_spanned!(here=> fn kind(&self) -> #root::FaultKind),
-        kinds,
-    )];
-    if cases
-        .iter()
-        .any(|case| case.source.is_some() || case.patience.is_some())
-    {
-        let arms = cases.iter().map(|case| {
-            let forward = case.forward(&root, "retry_after", &none);
-            forward
-                .or_else(|| case.patience(|after| after))
-                .unwrap_or_else(|| case.arm(quote_spanned!(here=> ::core::option::Option::None)))
-        });
+    };
+    let kinds =
+        method(cases, quote_spanned!(here=> fn kind(&self) -> #root::FaultKind), &none, |case| Some(kind(case)));
+    let mut methods = vec![kinds];
+    let nothing = quote_spanned!(here=> ::core::option::Option::None);
+    if cases.iter().any(|case| case.source.is_some() || case.patience.is_some()) {
         let signature = quote_spanned!(here=> fn retry_after(&self) -> ::core::option::Option<::core::time::Duration>);
-        methods.push(method(cases, signature, arms));
+        methods.push(method(cases, signature, &nothing, |case| {
+            case.forward(&root, "retry_after", &none).or_else(|| case.patience(|after| after))
+        }));
     }
     if cases.iter().any(|case| case.source.is_some()) {
-        let arms = cases.iter().map(|case| {
-            case.forward(&root, "rejected", &none)
-                .unwrap_or_else(|| case.arm(quote_spanned!(here=> ::core::option::Option::None)))
-        });
-        methods.push(method(
-            cases,
-            quote_spanned!(here=> fn rejected(&self) -> ::core::option::Option<&#root::Rejected>),
-            arms,
-        ));
+        let signature = quote_spanned!(here=> fn rejected(&self) -> ::core::option::Option<&#root::Rejected>);
+        methods.push(method(cases, signature, &nothing, |case| case.forward(&root, "rejected", &none)));
     }
     let display = |case: &Case| default.display || case.words.display;
-    let describe = cases.iter().map(|case| {
-        let name = Literal::string(&case.name);
+    let signature =
+        quote_spanned!(here=> fn describe(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result);
+    methods.push(method(cases, signature, &none, |case| {
         if display(case) {
-            return case.arm(quote_spanned!(here=> ::core::fmt::Display::fmt(self, f)));
+            return Some(case.arm(&quote_spanned!(here=> ::core::fmt::Display::fmt(self, f))));
         }
+        let name = Literal::string(&case.name);
         let forward = case.forward(&root, "describe", &quote_spanned!(here=> , f));
-        forward.unwrap_or_else(|| case.arm(quote_spanned!(here=> f.write_str(#name))))
-    });
-    let signature = quote_spanned!(here=> fn describe(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result);
-    methods.push(method(cases, signature, describe));
+        forward.or_else(|| Some(case.arm(&quote_spanned!(here=> f.write_str(#name)))))
+    }));
 
     let generics = bounds(&input.generics, cases, &root, cases.iter().any(display));
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
@@ -277,19 +220,19 @@ fn implement(input: &DeriveInput, default: &Words, cases: &[Case]) -> TokenStrea
     }
 }
 
-fn method(
-    cases: &[Case],
+/// A method that looks at the variant. Those without an arm of their own get the default.
+fn method<'c, 'i: 'c>(
+    cases: &'c [Case<'i>],
     signature: TokenStream,
-    arms: impl Iterator<Item = TokenStream>,
+    default: &TokenStream,
+    arm: impl Fn(&'c Case<'i>) -> Option<TokenStream>,
 ) -> TokenStream {
     let here = Span::mixed_site();
+    let arms: Vec<TokenStream> = cases.iter().filter_map(arm).collect();
+    let others = (arms.len() < cases.len()).then(|| quote_spanned!(here=> _ => #default,));
     // An enum without variants has no value to look at.
-    let value = if cases.is_empty() {
-        quote_spanned!(here=> *self)
-    } else {
-        quote_spanned!(here=> self)
-    };
-    quote_spanned!(here=> #signature { match #value { #(#arms)* } })
+    let value = if cases.is_empty() { quote_spanned!(here=> *self) } else { quote_spanned!(here=> self) };
+    quote_spanned!(here=> #signature { match #value { #(#arms)* #others } })
 }
 
 /// What a generic error needs: a forwarded field that is itself generic has to be a `Fault`.
@@ -299,10 +242,7 @@ fn bounds(generics: &Generics, cases: &[Case], root: &TokenStream, display: bool
         return generics;
     }
     let here = Span::mixed_site();
-    let names: Vec<String> = generics
-        .type_params()
-        .map(|param| param.ident.to_string())
-        .collect();
+    let names: Vec<String> = generics.type_params().map(|param| param.ident.to_string()).collect();
     let mut predicates: Vec<syn::WherePredicate> = Vec::new();
     for field in cases.iter().filter_map(|case| case.source) {
         let ty = &field.ty;
@@ -317,14 +257,6 @@ fn bounds(generics: &Generics, cases: &[Case], root: &TokenStream, display: bool
         generics.make_where_clause().predicates.extend(predicates);
     }
     generics
-}
-
-fn mentions(tokens: TokenStream, names: &[String]) -> bool {
-    tokens.into_iter().any(|token| match token {
-        proc_macro2::TokenTree::Ident(ident) => names.iter().any(|name| ident == name),
-        proc_macro2::TokenTree::Group(group) => mentions(group.stream(), names),
-        _ => false,
-    })
 }
 
 /// `#[from] Rejected`, as thiserror writes it: our own refusal, which knows its kind.

@@ -131,15 +131,9 @@ impl Verbatim for TraitItem {
 
 /// Takes the first attribute of ours off an item.
 fn take(attrs: &mut Vec<Attribute>) -> Option<(String, TokenStream)> {
-    let name = |attr: &Attribute| {
-        attr.path()
-            .segments
-            .last()
-            .map(|last: &syn::PathSegment| last.ident.to_string())
-    };
+    let name = |attr: &Attribute| attr.path().segments.last().map(|last: &syn::PathSegment| last.ident.to_string());
     let position = attrs.iter().position(|attr| {
-        name(attr).is_some_and(|name| Policy::find(&name).is_some())
-            && !matches!(attr.meta, Meta::NameValue(_))
+        name(attr).is_some_and(|name| Policy::find(&name).is_some()) && !matches!(attr.meta, Meta::NameValue(_))
     })?;
     let attr = attrs.remove(position);
     let name = name(&attr)?;
@@ -152,39 +146,28 @@ fn take(attrs: &mut Vec<Attribute>) -> Option<(String, TokenStream)> {
 /// Takes `Fault` out of `#[derive(..)]`, if it is there.
 fn take_derive(attrs: &mut Vec<Attribute>) -> bool {
     let mut found = false;
-    for attr in attrs
-        .iter_mut()
-        .filter(|attr| attr.path().is_ident("derive"))
-    {
+    for attr in attrs.iter_mut().filter(|attr| attr.path().is_ident("derive")) {
         let Meta::List(list) = &mut attr.meta else {
             continue;
         };
-        let Ok(paths) = Punctuated::<Path, Token![,]>::parse_terminated.parse2(list.tokens.clone())
-        else {
+        let Ok(paths) = Punctuated::<Path, Token![,]>::parse_terminated.parse2(list.tokens.clone()) else {
             continue;
         };
-        let is_ours = |path: &&Path| {
-            path.segments
-                .last()
-                .is_some_and(|last| last.ident == "Fault")
-        };
+        let is_ours = |path: &&Path| path.segments.last().is_some_and(|last| last.ident == "Fault");
         if paths.iter().any(|path| is_ours(&path)) {
             found = true;
             let others = paths.iter().filter(|path| !is_ours(path));
             list.tokens = quote!(#(#others),*);
         }
     }
-    attrs.retain(|attr| !matches!(&attr.meta, Meta::List(list) if attr.path().is_ident("derive") && list.tokens.is_empty()));
+    attrs.retain(
+        |attr| !matches!(&attr.meta, Meta::List(list) if attr.path().is_ident("derive") && list.tokens.is_empty()),
+    );
     found
 }
 
 fn forget_fault(attrs: &mut Vec<Attribute>) {
-    attrs.retain(|attr| {
-        !attr
-            .path()
-            .get_ident()
-            .is_some_and(|name: &Ident| name == "fault")
-    });
+    attrs.retain(|attr| attr.path().get_ident().is_none_or(|name: &Ident| name != "fault"));
 }
 
 fn derived(definition: Item, input: TokenStream) -> Vec<Item> {

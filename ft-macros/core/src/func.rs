@@ -4,10 +4,7 @@ use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::parse::{ParseStream, Parser as _};
 use syn::spanned::Spanned as _;
-use syn::{
-    Attribute, GenericArgument, PathArguments, ReturnType, Signature, Token, Type, TypeParamBound,
-    Visibility,
-};
+use syn::{Attribute, GenericArgument, PathArguments, ReturnType, Signature, Token, Type, TypeParamBound, Visibility};
 
 use crate::async_trait;
 use crate::errors::Errors;
@@ -47,11 +44,7 @@ impl Func {
     fn read(input: ParseStream, attribute: &str) -> syn::Result<Self> {
         let attrs = input.call(Attribute::parse_outer)?;
         let vis: Visibility = input.parse()?;
-        let default = if input.peek(Token![default]) {
-            Some(input.parse()?)
-        } else {
-            None
-        };
+        let default = if input.peek(Token![default]) { Some(input.parse()?) } else { None };
         let not_a_function = !(input.peek(Token![fn])
             || input.peek(Token![async])
             || input.peek(Token![unsafe])
@@ -74,21 +67,12 @@ impl Func {
         match input.parse()? {
             TokenTree::Group(body) if body.delimiter() == Delimiter::Brace => {
                 if input.is_empty() {
-                    Ok(Self {
-                        attrs,
-                        vis,
-                        default,
-                        sig,
-                        body,
-                    })
+                    Ok(Self { attrs, vis, default, sig, body })
                 } else {
                     Err(input.error("expected nothing after the function"))
                 }
             }
-            other => Err(syn::Error::new(
-                other.span(),
-                "expected the body of the function",
-            )),
+            other => Err(syn::Error::new(other.span(), "expected the body of the function")),
         }
     }
 
@@ -98,21 +82,19 @@ impl Func {
         if let Some(constness) = &sig.constness {
             errors.at(
                 constness.span,
-                format!(
-                    "a `const fn` cannot wait, count or log, so `#[{attribute}]` does not go on it"
-                ),
+                format!("a `const fn` cannot wait, count or log, so `#[{attribute}]` does not go on it"),
             );
         }
         if let Some(abi) = &sig.abi {
-            errors.at(abi.span(), format!("`#[{attribute}]` goes on Rust functions; wrap the call of this one in a function of your own"));
+            errors.at(
+                abi.span(),
+                format!("`#[{attribute}]` goes on Rust functions; wrap the call of this one in a function of your own"),
+            );
         }
         let ReturnType::Type(_, ty) = &sig.output else {
             errors.at(
                 sig.ident.span(),
-                format!(
-                    "`#[{attribute}]` needs an outcome to judge: let `{}` return a `Result`",
-                    sig.ident
-                ),
+                format!("`#[{attribute}]` needs an outcome to judge: let `{}` return a `Result`", sig.ident),
             );
             return None;
         };
@@ -120,36 +102,26 @@ impl Func {
             (None, true) => (Kind::Async, (**ty).clone()),
             (None, false) => (Kind::Sync, (**ty).clone()),
             (Some(_), true) => {
-                errors.at(ty.span(), "an `async fn` that returns a future is two waits; write `async fn` or the future, not both");
+                errors.at(
+                    ty.span(),
+                    "an `async fn` that returns a future is two waits; write `async fn` or the future, not both",
+                );
                 return None;
             }
             (Some((kind, output)), false) => (kind, output?),
         };
         if let Type::ImplTrait(_) = &output {
-            errors.at(
-                output.span(),
-                format!("`#[{attribute}]` needs a `Result` or a future of one, written as such"),
-            );
+            errors.at(output.span(), format!("`#[{attribute}]` needs a `Result` or a future of one, written as such"));
             return None;
         }
-        let kind = if kind == Kind::Boxed && async_trait::is(self.body.stream()) {
-            Kind::AsyncTrait
-        } else {
-            kind
-        };
+        let kind = if kind == Kind::Boxed && async_trait::is(self.body.stream()) { Kind::AsyncTrait } else { kind };
         Some((kind, output))
     }
 }
 
 impl ToTokens for Func {
     fn to_tokens(&self, tokens: &mut TokenStream) {
-        let Self {
-            attrs,
-            vis,
-            default,
-            sig,
-            body,
-        } = self;
+        let Self { attrs, vis, default, sig, body } = self;
         tokens.extend(quote!(#(#attrs)* #vis #default #sig #body));
     }
 }
@@ -158,9 +130,7 @@ impl ToTokens for Func {
 /// The inner `None` is an `impl Trait` of another trait, or a future without `Output`.
 fn future(ty: &Type) -> Option<(Kind, Option<Type>)> {
     match ty {
-        Type::ImplTrait(opaque) => {
-            Some((Kind::Future, output(&opaque.bounds))).filter(|(_, output)| output.is_some())
-        }
+        Type::ImplTrait(opaque) => Some((Kind::Future, output(&opaque.bounds))).filter(|(_, output)| output.is_some()),
         Type::Paren(inner) => future(&inner.elem),
         Type::Group(inner) => future(&inner.elem),
         Type::Path(path) => {
@@ -168,11 +138,7 @@ fn future(ty: &Type) -> Option<(Kind, Option<Type>)> {
             match last.ident.to_string().as_str() {
                 "Pin" => match types(&last.arguments).next()? {
                     Type::Path(pointer) => {
-                        let pointer = pointer
-                            .path
-                            .segments
-                            .last()
-                            .filter(|last| last.ident == "Box")?;
+                        let pointer = pointer.path.segments.last().filter(|last| last.ident == "Box")?;
                         match types(&pointer.arguments).next()? {
                             Type::TraitObject(object) => {
                                 output(&object.bounds).map(|output| (Kind::Boxed, Some(output)))
@@ -182,9 +148,9 @@ fn future(ty: &Type) -> Option<(Kind, Option<Type>)> {
                     }
                     _ => None,
                 },
-                "BoxFuture" | "LocalBoxFuture" => types(&last.arguments)
-                    .last()
-                    .map(|output| (Kind::Boxed, Some(output.clone()))),
+                "BoxFuture" | "LocalBoxFuture" => {
+                    types(&last.arguments).last().map(|output| (Kind::Boxed, Some(output.clone())))
+                }
                 _ => None,
             }
         }
@@ -197,11 +163,7 @@ fn output<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> Option<Ty
         let TypeParamBound::Trait(bound) = bound else {
             return None;
         };
-        let last = bound
-            .path
-            .segments
-            .last()
-            .filter(|last| last.ident == "Future")?;
+        let last = bound.path.segments.last().filter(|last| last.ident == "Future")?;
         arguments(&last.arguments).find_map(|argument| match argument {
             GenericArgument::AssocType(assoc) if assoc.ident == "Output" => Some(assoc.ty.clone()),
             _ => None,
@@ -230,10 +192,7 @@ pub(crate) fn inferred(ty: &Type) -> TokenStream {
     fn erase(ty: &mut Type) {
         match ty {
             Type::ImplTrait(opaque) => {
-                *ty = Type::Infer(syn::TypeInfer {
-                    attrs: Vec::new(),
-                    underscore_token: Token![_](opaque.span()),
-                })
+                *ty = Type::Infer(syn::TypeInfer { attrs: Vec::new(), underscore_token: Token![_](opaque.span()) });
             }
             Type::Path(path) => {
                 for segment in &mut path.path.segments {
@@ -262,6 +221,5 @@ pub(crate) fn inferred(ty: &Type) -> TokenStream {
 
 /// Where generated code of a function should be blamed: its `async`, else its `fn`.
 pub(crate) fn keyword(sig: &Signature) -> Span {
-    sig.asyncness
-        .map_or(sig.fn_token.span, |asyncness| asyncness.span)
+    sig.asyncness.map_or(sig.fn_token.span, |asyncness| asyncness.span)
 }

@@ -65,8 +65,7 @@ pub fn expand(attribute: &str, args: TokenStream, item: TokenStream) -> TokenStr
 /// Functions inside of function bodies stay as they are. A file that does not parse comes back with a `compile_error!`.
 pub fn expand_all(file: TokenStream) -> TokenStream {
     if tokens::too_deep(&file) {
-        let error = syn::Error::new(Span::call_site(), "brackets nest too deeply here")
-            .into_compile_error();
+        let error = syn::Error::new(Span::call_site(), "brackets nest too deeply here").into_compile_error();
         return quote!(#file #error);
     }
     file::expand(file)

@@ -22,10 +22,7 @@ pub(crate) enum Shape {
     /// The body again and again.
     Loop,
     /// The body at most once.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the policies of this shape follow")
-    )]
+    #[cfg_attr(not(test), expect(dead_code, reason = "the policies of this shape follow"))]
     Once,
     /// A run or a step of one.
     Checkpoint,
@@ -35,31 +32,19 @@ pub(crate) enum Shape {
 
 /// To add an attribute: a line here, a line in `ft-macros/src/lib.rs`.
 static POLICIES: &[Policy] = &[
-    Policy::new("retry", "Retry", Shape::Loop).words(&[
-        ("hint", "clamp", "Hint::Clamp"),
-        ("hint", "stop", "Hint::Stop"),
-    ]),
+    Policy::new("retry", "Retry", Shape::Loop)
+        .words(&[("hint", "clamp", "Hint::Clamp"), ("hint", "stop", "Hint::Stop")]),
     Policy::new("failover", "Failover", Shape::Candidates),
     Policy::new("checkpoint", "Checkpoint", Shape::Checkpoint)
         .runtime_keys(&["every"])
-        .words(&[
-            ("again", "always", "Again::Always"),
-            ("again", "never", "Again::Never"),
-        ]),
+        .words(&[("again", "always", "Again::Always"), ("again", "never", "Again::Never")]),
     #[cfg(test)]
     Policy::new("timeout", "Timeout", Shape::Once).needs("2s"),
 ];
 
 impl Policy {
     const fn new(attribute: &'static str, ty: &'static str, shape: Shape) -> Self {
-        Self {
-            attribute,
-            ty,
-            shape,
-            needs: None,
-            runtime_keys: &[],
-            words: &[],
-        }
+        Self { attribute, ty, shape, needs: None, runtime_keys: &[], words: &[] }
     }
 
     const fn runtime_keys(mut self, keys: &'static [&'static str]) -> Self {

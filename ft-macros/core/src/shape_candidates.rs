@@ -11,13 +11,7 @@ use crate::call::{Body, Call, judgement};
 use crate::errors::Errors;
 use crate::tokens::braced;
 
-pub(crate) fn wrap(
-    args: &Args,
-    call: &Call,
-    bind: TokenStream,
-    body: Body,
-    errors: &mut Errors,
-) -> TokenStream {
+pub(crate) fn wrap(args: &Args, call: &Call, bind: TokenStream, body: Body, errors: &mut Errors) -> TokenStream {
     match (&args.pool, args.reserved("to")) {
         (Some((target, pool)), None) => over(target, pool, args, call, bind, body),
         (None, Some((_, to))) => match targets(to, errors) {
@@ -25,10 +19,7 @@ pub(crate) fn wrap(
             None => TokenStream::new(),
         },
         (Some(_), Some((to, _))) => {
-            errors.at(
-                to.span(),
-                "targets come from `to = [..]` or from `x in pool`, not from both",
-            );
+            errors.at(to.span(), "targets come from `to = [..]` or from `x in pool`, not from both");
             TokenStream::new()
         }
         (None, None) => {
@@ -52,14 +43,7 @@ pub(crate) fn wrap(
 //             if !candidates.again(&outcome) { break outcome; }
 //         },
 //     }
-fn over(
-    target: &Ident,
-    pool: &Expr,
-    args: &Args,
-    call: &Call,
-    bind: TokenStream,
-    mut body: Body,
-) -> TokenStream {
+fn over(target: &Ident, pool: &Expr, args: &Args, call: &Call, bind: TokenStream, mut body: Body) -> TokenStream {
     let here = Span::mixed_site();
     let outcome = &call.outcome;
     let open = call.session("over", Some(TokenTree::Ident(Ident::new("_", here))));
@@ -106,52 +90,36 @@ fn among(
     let open = call.session("among", Some(TokenTree::Literal(count.clone())));
     let judgement = judgement(args);
     let own = call.name.unraw().to_string();
-    let names = std::iter::once(own).chain(
-        targets
-            .iter()
-            .map(|target| target.to_token_stream().to_string().replace(' ', "")),
-    );
+    let names =
+        std::iter::once(own).chain(targets.iter().map(|target| target.to_token_stream().to_string().replace(' ', "")));
 
     let mut arguments = TokenStream::new();
     for (argument, span) in &call.arguments {
         match argument {
             Some(argument) => arguments.extend(quote_spanned!(here=> #argument,)),
-            None => errors.at(
-                *span,
-                "the other targets get the same arguments: give this one a plain name",
-            ),
+            None => errors.at(*span, "the other targets get the same arguments: give this one a plain name"),
         }
     }
     let wait = call.is_async.then(|| quote_spanned!(here=> .await));
     let others = targets.iter().enumerate().map(|(index, target)| {
         let index = Literal::usize_unsuffixed(index + 1);
-        let method = target.path.segments.len() > 1
-            && target
-                .path
-                .segments
-                .first()
-                .is_some_and(|first| first.ident == "Self");
+        let method =
+            target.path.segments.len() > 1 && target.path.segments.first().is_some_and(|first| first.ident == "Self");
         let receiver = call.receiver.filter(|_| method).map(|receiver| {
             let receiver = Ident::new(receiver, target.span());
             quote!(#receiver,)
         });
         quote_spanned!(here=> #index => #target(#receiver #arguments) #wait,)
     });
-    let own = braced(body.code, here);
+    let own = braced(body.code.clone(), here);
     let code = quote_spanned! {here=>
         match target {
             #(#others)*
             _ => #own
         }
     };
-    let run = call.run(
-        &quote_spanned!(here=> candidates),
-        &args.clone,
-        Body {
-            head: body.head,
-            code,
-        },
-    );
+    let run =
+        call.run(&quote_spanned!(here=> candidates), &args.clone, Body { head: body.head, code, diverges: false });
     quote_spanned! {here=>
         #bind
         let targets = {
@@ -172,10 +140,7 @@ fn among(
 /// `[from_replica, Self::from_cache]`
 fn targets(to: &Expr, errors: &mut Errors) -> Option<Vec<ExprPath>> {
     let Expr::Array(list) = to else {
-        errors.at(
-            to.span(),
-            "write the targets as a list: `to = [from_replica, from_cache]`",
-        );
+        errors.at(to.span(), "write the targets as a list: `to = [from_replica, from_cache]`");
         return None;
     };
     if list.elems.is_empty() {
@@ -186,10 +151,7 @@ fn targets(to: &Expr, errors: &mut Errors) -> Option<Vec<ExprPath>> {
     for target in &list.elems {
         match target {
             Expr::Path(path) => targets.push(path.clone()),
-            other => errors.at(
-                other.span(),
-                "a target is the path of a function that takes the same arguments",
-            ),
+            other => errors.at(other.span(), "a target is the path of a function that takes the same arguments"),
         }
     }
     (targets.len() == list.elems.len()).then_some(targets)

@@ -20,28 +20,15 @@ use crate::policy::Policy;
 //
 // The outcome lives in an inner block and is only lent to `again`: an error that is not `Send` is gone before the wait,
 // and a large value is never moved.
-pub(crate) fn wrap(
-    policy: &Policy,
-    args: &Args,
-    call: &Call,
-    bind: TokenStream,
-    body: Body,
-) -> TokenStream {
+pub(crate) fn wrap(policy: &Policy, args: &Args, call: &Call, bind: TokenStream, body: Body) -> TokenStream {
     let here = Span::mixed_site();
     let local = Ident::new(policy.attribute, here);
     let outcome = &call.outcome;
     let open = call.session("attempts", None);
     let judgement = judgement(args);
-    let attempt = call
-        .attempt
-        .as_ref()
-        .map(|parameter| quote_spanned!(here=> #parameter = attempts.attempt();));
+    let attempt = call.attempt.as_ref().map(|parameter| quote_spanned!(here=> #parameter = attempts.attempt();));
     let run = call.run(&quote_spanned!(here=> attempts), &args.clone, body);
-    let wait = if call.is_async {
-        quote_spanned!(here=> wait.await;)
-    } else {
-        quote_spanned!(here=> wait.block();)
-    };
+    let wait = if call.is_async { quote_spanned!(here=> wait.await;) } else { quote_spanned!(here=> wait.block();) };
     quote_spanned! {here=>
         #bind
         let mut attempts = #local #open().at(site) #judgement;

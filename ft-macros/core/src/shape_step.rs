@@ -12,12 +12,7 @@ use crate::tokens::group;
 // Output, when the function is called (its place in the run must not depend on when it is polled):
 //     let checkpoint = ..;
 //     let step = checkpoint.step("charge").key(&(order.id)).input(&(&order, &hold)).at(site);
-pub(crate) fn open(
-    args: &Args,
-    call: &Call,
-    bind: &TokenStream,
-    errors: &mut Errors,
-) -> TokenStream {
+pub(crate) fn open(args: &Args, call: &Call, bind: &TokenStream, errors: &mut Errors) -> TokenStream {
     let here = Span::mixed_site();
     let name = Literal::string(&call.name.unraw().to_string());
     let key = args.reserved("key").map(|(word, key)| {
@@ -30,22 +25,15 @@ pub(crate) fn open(
         match argument {
             Some(argument) if args.skip.contains(argument) => {}
             Some(argument) => input.extend(quote_spanned!(here=> &#argument,)),
-            None => errors.at(
-                *span,
-                "a step records what it was called with: give this argument a plain name",
-            ),
+            None => errors.at(*span, "a step records what it was called with: give this argument a plain name"),
         }
     }
+    let names = call.arguments.iter().filter_map(|(argument, _)| argument.as_ref());
     for skipped in &args.skip {
-        if !call
-            .arguments
-            .iter()
-            .any(|(argument, _)| argument.as_ref() == Some(skipped))
-        {
-            errors.at(
-                skipped.span(),
-                format!("`{}` has no argument `{skipped}` to skip", call.name),
-            );
+        if !names.clone().any(|name| name == skipped) {
+            let known: Vec<String> = names.clone().map(|name| format!("`{name}`")).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            errors.at(skipped.span(), format!("`{}` has no argument `{skipped}` to skip; it has {known}", call.name));
         }
     }
     let input = group(Delimiter::Parenthesis, input, here);

@@ -15,10 +15,8 @@ use crate::errors::Errors;
 use crate::func::{self, Func, Kind};
 use crate::policy::{Policy, Shape};
 use crate::supplied::{self, Supplied};
-use crate::tokens::{group, rename};
-use crate::{
-    async_trait, bind, shape_candidates, shape_loop, shape_once, shape_run, shape_step, stub,
-};
+use crate::tokens::{group, mentions, rename};
+use crate::{async_trait, bind, shape_candidates, shape_loop, shape_once, shape_run, shape_step, stub};
 
 /// One of our attributes below another one.
 pub(crate) enum Sibling {
@@ -46,13 +44,9 @@ pub(crate) fn expand(policy: &'static Policy, args: TokenStream, item: TokenStre
         }
     };
     let (args, _) = unmark(args);
-    let last_waiting = func
-        .attrs
-        .iter()
-        .rposition(|attr| matches!(sibling(attr), Some(Sibling::Waiting)));
+    let last_waiting = func.attrs.iter().rposition(|attr| matches!(sibling(attr), Some(Sibling::Waiting)));
     if let Some(last) = last_waiting {
-        func.attrs
-            .insert(last + 1, moved(policy, args, &func.attrs));
+        func.attrs.insert(last + 1, moved(policy, args, &func.attrs));
         return func.into_token_stream();
     }
     fold(policy, args, func)
@@ -66,23 +60,16 @@ pub(crate) fn sibling(attr: &Attribute) -> Option<Sibling> {
         Meta::List(list) if list.path.is_ident("cfg_attr") => {
             // Not decided yet when the attribute above it expands. If it turns out to be absent, the moved ones manage.
             let tokens = list.tokens.clone().into_iter();
-            let mut attrs = tokens.skip_while(
-                |token| !matches!(token, TokenTree::Punct(comma) if comma.as_char() == ','),
-            );
+            let mut attrs =
+                tokens.skip_while(|token| !matches!(token, TokenTree::Punct(comma) if comma.as_char() == ','));
             attrs.find_map(|token| match token {
-                TokenTree::Ident(ident) => {
-                    Policy::find(&ident.to_string()).map(|_| Sibling::Waiting)
-                }
+                TokenTree::Ident(ident) => Policy::find(&ident.to_string()).map(|_| Sibling::Waiting),
                 _ => None,
             })
         }
         Meta::List(list) => {
             let policy = of(&list.path)?;
-            Some(if unmark(list.tokens.clone()).1 {
-                Sibling::Moved(policy)
-            } else {
-                Sibling::Waiting
-            })
+            Some(if unmark(list.tokens.clone()).1 { Sibling::Moved(policy) } else { Sibling::Waiting })
         }
         Meta::NameValue(_) => None,
     }
@@ -90,10 +77,7 @@ pub(crate) fn sibling(attr: &Attribute) -> Option<Sibling> {
 
 /// The path of the runtime.
 pub(crate) fn root(krate: Option<&Path>) -> TokenStream {
-    krate.map_or_else(
-        || quote_spanned!(Span::mixed_site()=> ::ft_runtime),
-        ToTokens::to_token_stream,
-    )
+    krate.map_or_else(|| quote_spanned!(Span::mixed_site()=> ::ft_runtime), ToTokens::to_token_stream)
 }
 
 /// `args ; moved` -> `args`, and whether it was so.
@@ -120,10 +104,7 @@ fn arguments(attr: &Attribute) -> TokenStream {
 fn moved(policy: &Policy, args: TokenStream, attrs: &[Attribute]) -> Attribute {
     let here = Span::call_site();
     let krate = krate(&args, attrs);
-    let krate = krate.map_or_else(
-        || quote_spanned!(here=> ::ft_runtime),
-        ToTokens::into_token_stream,
-    );
+    let krate = krate.map_or_else(|| quote_spanned!(here=> ::ft_runtime), ToTokens::into_token_stream);
     let name = Ident::new(policy.attribute, here);
     // Cannot panic: any tokens may stand between the parentheses of an attribute.
     syn::parse_quote_spanned!(here=> #[#krate::#name(#args ; moved)])
@@ -132,10 +113,8 @@ fn moved(policy: &Policy, args: TokenStream, attrs: &[Attribute]) -> Attribute {
 /// One `crate = path` speaks for the whole stack.
 fn krate(args: &TokenStream, attrs: &[Attribute]) -> Option<Path> {
     let ours = attrs.iter().filter(|attr| sibling(attr).is_some());
-    args::krate(args.clone()).or_else(|| {
-        ours.filter(|attr| !attr.path().is_ident("cfg_attr"))
-            .find_map(|attr| args::krate(arguments(attr)))
-    })
+    args::krate(args.clone())
+        .or_else(|| ours.filter(|attr| !attr.path().is_ident("cfg_attr")).find_map(|attr| args::krate(arguments(attr))))
 }
 
 fn fold(policy: &'static Policy, args: TokenStream, mut func: Func) -> TokenStream {
@@ -147,16 +126,8 @@ fn fold(policy: &'static Policy, args: TokenStream, mut func: Func) -> TokenStre
 
     let read = |policy: &'static Policy, args: TokenStream, span, errors: &mut Errors| {
         // Where the body stands, `#[async_trait]` calls it `__self`, and so must the attribute.
-        let args = if in_async_trait {
-            rename(args, "self", "__self")
-        } else {
-            args
-        };
-        Layer {
-            policy,
-            args: Args::parse(args, policy, &root, errors),
-            span,
-        }
+        let args = if in_async_trait { rename(args, "self", "__self") } else { args };
+        Layer { policy, args: Args::parse(args, policy, &root, errors), span }
     };
     // The moved ones stand in the order from the inside to the outside.
     let mut layers = vec![read(policy, args, Span::call_site(), &mut errors)];
@@ -165,13 +136,9 @@ fn fold(policy: &'static Policy, args: TokenStream, mut func: Func) -> TokenStre
             layers.push(read(policy, arguments(attr), attr.span(), &mut errors));
         }
     }
-    func.attrs
-        .retain(|attr| !matches!(sibling(attr), Some(Sibling::Moved(_))));
+    func.attrs.retain(|attr| !matches!(sibling(attr), Some(Sibling::Moved(_))));
 
-    let checkpoint = layers
-        .iter()
-        .find(|layer| layer.policy.shape == Shape::Checkpoint)
-        .map(|layer| &layer.args);
+    let checkpoint = layers.iter().find(|layer| layer.policy.shape == Shape::Checkpoint).map(|layer| &layer.args);
     let retried = layers.iter().any(|layer| layer.policy.shape == Shape::Loop);
     let supplied = Supplied::take(&mut func.sig, checkpoint, retried, &mut errors);
     check(&layers, &supplied, &mut errors);
@@ -179,19 +146,8 @@ fn fold(policy: &'static Policy, args: TokenStream, mut func: Func) -> TokenStre
     let Some((kind, outcome)) = &flow else {
         return stub::failed(func, None, &supplied, errors);
     };
-    let folded = Fold {
-        layers: &layers,
-        supplied: &supplied,
-        root,
-        kind: *kind,
-        outcome,
-    }
-    .function(&func, &mut errors);
-    if errors.is_empty() {
-        folded.into_token_stream()
-    } else {
-        stub::failed(func, flow.as_ref(), &supplied, errors)
-    }
+    let folded = Fold { layers: &layers, supplied: &supplied, root, kind: *kind, outcome }.function(&func, &mut errors);
+    if errors.is_empty() { folded.into_token_stream() } else { stub::failed(func, flow.as_ref(), &supplied, errors) }
 }
 
 /// What no single attribute can see.
@@ -201,36 +157,36 @@ fn check(layers: &[Layer], supplied: &Supplied, errors: &mut Errors) {
     for name in names {
         errors.at(name.span(), "one function is one site: give its name once");
     }
-    let mut checkpoints = layers
-        .iter()
-        .enumerate()
-        .filter(|(_, layer)| layer.policy.shape == Shape::Checkpoint);
+    let mut checkpoints = layers.iter().enumerate().filter(|(_, layer)| layer.policy.shape == Shape::Checkpoint);
     let Some((place, Layer { args, .. })) = checkpoints.next() else {
         return;
     };
     for (_, second) in checkpoints {
-        errors.at(second.span, "one function is one run or one step: a second `#[checkpoint]` goes on a function of its own");
+        errors.at(
+            second.span,
+            "one function is one run or one step: a second `#[checkpoint]` goes on a function of its own",
+        );
     }
     match (args.reserved("run"), &supplied.saved) {
         (Some(_), _) => {
             if let Some((key, _)) = args.reserved("key") {
-                errors.at(
-                    key.span(),
-                    "a run is named by `run`; `key` names a step, which has no `run`",
-                );
+                errors.at(key.span(), "a run is named by `run`; `key` names a step, which has no `run`");
             }
             if let Some(skip) = args.skip.first() {
-                errors.at(
-                    skip.span(),
-                    "`skip` leaves an argument out of the record of a step; a run records none",
-                );
+                errors.at(skip.span(), "`skip` leaves an argument out of the record of a step; a run records none");
             }
         }
         (None, Some(state)) => {
             if let Some((key, _)) = args.reserved("key") {
-                errors.at(key.span(), "a saved state belongs to a run: write `run = ..`; `key` names a step, which has no state");
+                errors.at(
+                    key.span(),
+                    "a saved state belongs to a run: write `run = ..`; `key` names a step, which has no state",
+                );
             } else {
-                errors.at(state.ty.span(), "a saved state belongs to a run: name it, as in `#[checkpoint(run = \"reindex\")]`");
+                errors.at(
+                    state.ty.span(),
+                    "a saved state belongs to a run: name it, as in `#[checkpoint(run = \"reindex\")]`",
+                );
             }
         }
         (None, None) => {
@@ -261,10 +217,9 @@ impl Fold<'_> {
         let mut call = self.call(func);
         let site = self.site();
         let mut hoisted = None;
-        let mut body = Body {
-            head: self.supplied.load(&self.root, call.is_async),
-            code: self.attempt(func),
-        };
+        let own = self.attempt(func);
+        let diverges = may_diverge(own.clone());
+        let mut body = Body { head: self.supplied.load(&self.root, call.is_async), code: own, diverges };
         for Layer { policy, args, .. } in self.layers {
             let bind = bind::policy(policy, args, &self.root, errors);
             body = match policy.shape {
@@ -299,9 +254,7 @@ impl Fold<'_> {
                 func.sig.output = ReturnType::Type(
                     syn::Token![->](here),
                     // The span decides that the future captures every lifetime, in whichever edition the user writes.
-                    Box::new(Type::Verbatim(
-                        quote_spanned!(here=> impl ::core::future::Future<Output = #outcome>),
-                    )),
+                    Box::new(Type::Verbatim(quote_spanned!(here=> impl ::core::future::Future<Output = #outcome>))),
                 );
                 quote_spanned!(here=> #site #step async move { #code })
             }
@@ -316,10 +269,7 @@ impl Fold<'_> {
             (Kind::AsyncTrait, hoisted) => {
                 let (outside, inside) = match hoisted {
                     // Outside of the future, `self` still has its name.
-                    Some(step) => (
-                        Some(rename(quote_spanned!(here=> #site #step), "__self", "self")),
-                        None,
-                    ),
+                    Some(step) => (Some(rename(quote_spanned!(here=> #site #step), "__self", "self")), None),
                     None => (None, Some(site)),
                 };
                 let gone = self.supplied.names();
@@ -357,10 +307,7 @@ impl Fold<'_> {
 
     fn call(&self, func: &Func) -> Call {
         let arguments = func.sig.inputs.iter().filter_map(|input| match input {
-            FnArg::Typed(parameter) => Some((
-                supplied::name(&parameter.pat).cloned(),
-                parameter.pat.span(),
-            )),
+            FnArg::Typed(parameter) => Some((supplied::name(&parameter.pat).cloned(), parameter.pat.span())),
             FnArg::Receiver(_) => None,
         });
         Call {
@@ -369,13 +316,7 @@ impl Fold<'_> {
             outcome: func::inferred(self.outcome),
             keyword: func::keyword(&func.sig),
             name: func.sig.ident.clone(),
-            receiver: func.sig.receiver().map(|_| {
-                if self.kind == Kind::AsyncTrait {
-                    "__self"
-                } else {
-                    "self"
-                }
-            }),
+            receiver: func.sig.receiver().map(|_| if self.kind == Kind::AsyncTrait { "__self" } else { "self" }),
             arguments: arguments.collect(),
             attempt: self.supplied.attempt(),
         }
@@ -385,10 +326,20 @@ impl Fold<'_> {
     fn site(&self) -> TokenStream {
         let here = Span::mixed_site();
         let root = &self.root;
-        let name = self
-            .layers
-            .iter()
-            .find_map(|layer| layer.args.name.as_ref());
+        let name = self.layers.iter().find_map(|layer| layer.args.name.as_ref());
         quote_spanned!(here=> let site = #root::site!(#name).enter();)
     }
 }
+
+/// Whether a block may end without a value, as in `{ return x; }` or `{ todo!() }`. Wrong guesses cost a lint, or an
+/// attribute that is not needed.
+fn may_diverge(block: TokenStream) -> bool {
+    let Some(TokenTree::Group(block)) = block.into_iter().next() else { return false };
+    let tokens: Vec<TokenTree> = block.stream().into_iter().collect();
+    let is_end = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ';');
+    // What we wrap has a value, so a block that ends in a statement does not get there.
+    tokens.last().is_some_and(is_end)
+        || tokens.rsplit(is_end).next().is_some_and(|tail| mentions(tail.iter().cloned().collect(), &DIVERGING))
+}
+
+const DIVERGING: [&str; 8] = ["return", "loop", "panic", "todo", "unimplemented", "unreachable", "exit", "abort"];

@@ -35,13 +35,12 @@ pub(crate) fn of(mut func: Func, flow: Option<&(Kind, Type)>, supplied: &Supplie
 }
 
 /// `#[checkpoint]` where the runtime was built without it: says so, and keeps everything else green.
-pub(crate) fn without_feature(
-    policy: &Policy,
-    args: TokenStream,
-    item: TokenStream,
-) -> TokenStream {
+pub(crate) fn without_feature(policy: &Policy, args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    errors.at(Span::call_site(), "`#[checkpoint]` needs the feature \"checkpoint\": cargo add ft-runtime --features checkpoint");
+    errors.at(
+        Span::call_site(),
+        "`#[checkpoint]` needs the feature \"checkpoint\": cargo add ft-runtime --features checkpoint",
+    );
     let Ok(mut func) = Func::parse(item.clone(), policy.attribute) else {
         let errors = errors.into_tokens();
         return quote_spanned!(Span::call_site()=> #item #errors);
@@ -63,12 +62,7 @@ pub(crate) fn without_feature(
 }
 
 /// The function unchanged, as far as its callers can tell, and all errors.
-pub(crate) fn failed(
-    func: Func,
-    flow: Option<&(Kind, Type)>,
-    supplied: &Supplied,
-    errors: Errors,
-) -> TokenStream {
+pub(crate) fn failed(func: Func, flow: Option<&(Kind, Type)>, supplied: &Supplied, errors: Errors) -> TokenStream {
     let func = of(func, flow, supplied);
     let errors = errors.into_tokens();
     quote_spanned!(Span::call_site()=> #func #errors)

@@ -4,9 +4,7 @@ use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{
-    Expr, FnArg, GenericParam, Pat, PatType, PathArguments, Signature, Type, WherePredicate,
-};
+use syn::{Expr, FnArg, GenericParam, Pat, PatType, PathArguments, Signature, Type, WherePredicate};
 
 use crate::args::Args;
 use crate::errors::Errors;
@@ -23,45 +21,29 @@ pub(crate) struct Supplied {
 
 impl Supplied {
     /// Takes the parameters that the attributes of this function supply out of its signature.
-    pub(crate) fn take(
-        sig: &mut Signature,
-        checkpoint: Option<&Args>,
-        retried: bool,
-        errors: &mut Errors,
-    ) -> Self {
-        let alias = checkpoint
-            .and_then(|args| args.reserved("state"))
-            .and_then(|(word, name)| match name {
-                Expr::Path(path) if path.path.get_ident().is_some() => {
-                    path.path.get_ident().cloned()
-                }
-                _ => {
-                    errors.at(word.span(), "`state` names a parameter: `state = progress`");
-                    None
-                }
-            });
+    pub(crate) fn take(sig: &mut Signature, checkpoint: Option<&Args>, retried: bool, errors: &mut Errors) -> Self {
+        let alias = checkpoint.and_then(|args| args.reserved("state")).and_then(|(word, name)| match name {
+            Expr::Path(path) if path.path.get_ident().is_some() => path.path.get_ident().cloned(),
+            _ => {
+                errors.at(word.span(), "`state` names a parameter: `state = progress`");
+                None
+            }
+        });
         let mut supplied = Self::default();
         let mut kept = syn::punctuated::Punctuated::new();
         let mut taken = TokenStream::new();
         for argument in std::mem::take(&mut sig.inputs) {
             match argument {
-                FnArg::Typed(parameter)
-                    if checkpoint.is_some() && is_state(&parameter, alias.as_ref()) =>
-                {
+                FnArg::Typed(parameter) if checkpoint.is_some() && is_state(&parameter, alias.as_ref()) => {
                     parameter.to_tokens(&mut taken);
                     supplied.state(parameter, errors);
                 }
                 FnArg::Typed(parameter)
-                    if retried
-                        && last_segment(&parameter.ty)
-                            .is_some_and(|last| last.ident == "Attempt") =>
+                    if retried && last_segment(&parameter.ty).is_some_and(|last| last.ident == "Attempt") =>
                 {
                     parameter.to_tokens(&mut taken);
                     if supplied.attempt.is_some() {
-                        errors.at(
-                            parameter.span(),
-                            "the number of the attempt is supplied once",
-                        );
+                        errors.at(parameter.span(), "the number of the attempt is supplied once");
                     }
                     supplied.attempt = Some(parameter);
                 }
@@ -70,10 +52,7 @@ impl Supplied {
         }
         sig.inputs = kept;
         if let (Some(name), None) = (&alias, &supplied.saved) {
-            errors.at(
-                name.span(),
-                format!("`{}` has no parameter `{name}`", sig.ident),
-            );
+            errors.at(name.span(), format!("`{}` has no parameter `{name}`", sig.ident));
         }
         forget_lifetimes(sig, taken);
         supplied
@@ -84,10 +63,7 @@ impl Supplied {
             errors.at(parameter.ty.span(), "a saved state is supplied as `&mut Saved<..>`: it exists to be changed, and the store keeps the original");
         }
         if self.saved.is_some() {
-            errors.at(
-                parameter.span(),
-                "a run has one saved state; put both values into one type",
-            );
+            errors.at(parameter.span(), "a run has one saved state; put both values into one type");
         }
         if name(&parameter.pat).is_none() {
             errors.at(
@@ -119,8 +95,7 @@ impl Supplied {
         let Some(parameter) = &self.saved else {
             return TokenStream::new();
         };
-        let (Type::Reference(reference), Some(name)) = (&*parameter.ty, name(&parameter.pat))
-        else {
+        let (Type::Reference(reference), Some(name)) = (&*parameter.ty, name(&parameter.pat)) else {
             return TokenStream::new();
         };
         let here = Span::mixed_site();
@@ -203,15 +178,9 @@ fn forget_lifetimes(sig: &mut Signature, taken: TokenStream) {
         let (inputs, output) = (&sig.inputs, &sig.output);
         lifetimes(quote!(#inputs #output))
     };
-    let generated = |lifetime: &str| {
-        lifetime
-            .strip_prefix("life")
-            .is_some_and(|number| number.parse::<u32>().is_ok())
-    };
-    let gone: Vec<String> = lifetimes(taken)
-        .into_iter()
-        .filter(|lifetime| generated(lifetime) && !used.contains(lifetime))
-        .collect();
+    let generated = |lifetime: &str| lifetime.strip_prefix("life").is_some_and(|number| number.parse::<u32>().is_ok());
+    let gone: Vec<String> =
+        lifetimes(taken).into_iter().filter(|lifetime| generated(lifetime) && !used.contains(lifetime)).collect();
     if gone.is_empty() {
         return;
     }
@@ -223,6 +192,11 @@ fn forget_lifetimes(sig: &mut Signature, taken: TokenStream) {
         .collect();
     if let Some(clause) = &mut sig.generics.where_clause {
         let predicates = std::mem::take(&mut clause.predicates);
-        clause.predicates = predicates.into_iter().filter(|predicate| !matches!(predicate, WherePredicate::Lifetime(predicate) if is_gone(&predicate.lifetime))).collect();
+        clause.predicates = predicates
+            .into_iter()
+            .filter(
+                |predicate| !matches!(predicate, WherePredicate::Lifetime(predicate) if is_gone(&predicate.lifetime)),
+            )
+            .collect();
     }
 }

@@ -35,12 +35,19 @@ pub(crate) fn rename(tokens: TokenStream, from: &str, to: &str) -> TokenStream {
                 renamed.set_span(group.span());
                 TokenTree::Group(renamed)
             }
-            TokenTree::Ident(ident) if ident == from => {
-                TokenTree::Ident(Ident::new(to, ident.span()))
-            }
+            TokenTree::Ident(ident) if ident == from => TokenTree::Ident(Ident::new(to, ident.span())),
             other => other,
         })
         .collect()
+}
+
+/// Whether one of these identifiers occurs, at any depth.
+pub(crate) fn mentions<N: AsRef<str>>(tokens: TokenStream, names: &[N]) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => names.iter().any(|name| ident == name.as_ref()),
+        TokenTree::Group(group) => mentions(group.stream(), names),
+        _ => false,
+    })
 }
 
 /// Gives every token the same span.
@@ -49,8 +56,7 @@ pub(crate) fn respan(tokens: TokenStream, span: Span) -> TokenStream {
         .into_iter()
         .map(|mut token| {
             if let TokenTree::Group(group) = &token {
-                token =
-                    TokenTree::Group(Group::new(group.delimiter(), respan(group.stream(), span)));
+                token = TokenTree::Group(Group::new(group.delimiter(), respan(group.stream(), span)));
             }
             token.set_span(span);
             token
@@ -102,14 +108,11 @@ pub(crate) fn rename_lifetime(tokens: TokenStream, from: &str, to: &str) -> Toke
         .map(|token| {
             let renamed = match token {
                 TokenTree::Group(group) => {
-                    let mut renamed =
-                        Group::new(group.delimiter(), rename_lifetime(group.stream(), from, to));
+                    let mut renamed = Group::new(group.delimiter(), rename_lifetime(group.stream(), from, to));
                     renamed.set_span(group.span());
                     TokenTree::Group(renamed)
                 }
-                TokenTree::Ident(ident) if quoted && ident == from => {
-                    TokenTree::Ident(Ident::new(to, ident.span()))
-                }
+                TokenTree::Ident(ident) if quoted && ident == from => TokenTree::Ident(Ident::new(to, ident.span())),
                 other => other,
             };
             quoted = matches!(&renamed, TokenTree::Punct(punct) if punct.as_char() == '\'');

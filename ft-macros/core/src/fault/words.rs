@@ -59,10 +59,9 @@ impl Words {
                 Meta::List(list) if !list.tokens.is_empty() => {
                     attr.parse_args_with(|input: ParseStream| words.list(input, place, errors))
                 }
-                meta => Err(syn::Error::new_spanned(
-                    meta,
-                    format!("write `#[fault(..)]` with one of {}", place.words()),
-                )),
+                meta => {
+                    Err(syn::Error::new_spanned(meta, format!("write `#[fault(..)]` with one of {}", place.words())))
+                }
             };
             if let Err(error) = read {
                 words.readable = false;
@@ -116,10 +115,7 @@ impl Words {
                 place != Place::Variant
             }
             _ => {
-                return error(format!(
-                    "`{name}` is not a word of `#[fault(..)]` here; it knows {}",
-                    place.words()
-                ));
+                return error(format!("`{name}` is not a word of `#[fault(..)]` here; it knows {}", place.words()));
             }
         };
         if !known {
@@ -162,10 +158,7 @@ impl Words {
     fn note(&mut self, word: &Ident) -> syn::Result<()> {
         let name = word.to_string();
         if self.seen.contains(&name) {
-            return Err(syn::Error::new(
-                word.span(),
-                format!("`{name}` is given twice"),
-            ));
+            return Err(syn::Error::new(word.span(), format!("`{name}` is given twice")));
         }
         self.seen.push(name);
         Ok(())
@@ -176,9 +169,7 @@ impl Place {
     fn words(self) -> &'static str {
         match self {
             Self::Enum => "permanent, transient, unsent, throttled, display, crate = path",
-            Self::Variant => {
-                "permanent, transient, unsent, throttled, transparent, display, retry_after = field"
-            }
+            Self::Variant => "permanent, transient, unsent, throttled, transparent, display, retry_after = field",
             Self::Struct => {
                 "permanent, transient, unsent, throttled, transparent, display, retry_after = field, crate = path"
             }
