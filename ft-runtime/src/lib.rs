@@ -8,6 +8,8 @@ extern crate self as ft_runtime;
 mod attempt;
 mod backoff;
 mod budget;
+#[cfg(feature = "checkpoint")]
+pub mod checkpoint;
 mod context;
 mod counter;
 mod deadline;
