@@ -27,12 +27,25 @@ use crate::deadline::{self, Deadline};
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     deadline: Option<Deadline>,
+    #[cfg(feature = "checkpoint")]
+    around: crate::checkpoint::Around,
 }
 
 impl Context {
     /// What the code running now inherited.
     pub fn current() -> Self {
-        Self { deadline: Deadline::current() }
+        Self {
+            deadline: Deadline::current(),
+            #[cfg(feature = "checkpoint")]
+            around: crate::checkpoint::Around::current(),
+        }
+    }
+
+    /// This context with another checkpoint part.
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn with_around(mut self, change: impl FnOnce(&mut crate::checkpoint::Around)) -> Self {
+        change(&mut self.around);
+        self
     }
 
     /// The deadline in it.
@@ -54,6 +67,8 @@ impl Context {
     /// Exchanges this context with the one in force on this thread.
     fn exchange(&mut self) {
         self.deadline = deadline::replace(self.deadline);
+        #[cfg(feature = "checkpoint")]
+        self.around.exchange();
     }
 }
 

@@ -10,6 +10,8 @@ mod attempt;
 mod attributes;
 mod backoff;
 mod budget;
+#[cfg(feature = "checkpoint")]
+pub mod checkpoint;
 mod context;
 mod counter;
 mod deadline;

@@ -1,0 +1,38 @@
+//! What a call inherits from the checkpoints around it: its run, the step it is inside of, and a store.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::run::Run;
+use super::store::Store;
+
+thread_local! {
+    static AROUND: RefCell<Around> = const { RefCell::new(Around { run: None, step: None, store: None }) };
+}
+
+/// The part of a [`Context`](crate::Context) that checkpoints read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Around {
+    /// The run that is being executed.
+    pub(crate) run: Option<Arc<Run>>,
+    /// Key of the step that is being executed: inside it, other steps are plain calls.
+    pub(crate) step: Option<Arc<str>>,
+    /// The store for new runs, instead of the installed one.
+    pub(crate) store: Option<Store>,
+}
+
+impl Around {
+    pub(crate) fn current() -> Self {
+        AROUND.with_borrow(Self::clone)
+    }
+
+    /// Reads what is in force without cloning all of it.
+    pub(crate) fn with<R>(read: impl FnOnce(&Self) -> R) -> R {
+        AROUND.with_borrow(read)
+    }
+
+    /// Exchanges this with what is in force on this thread.
+    pub(crate) fn exchange(&mut self) {
+        AROUND.with_borrow_mut(|around| std::mem::swap(around, self));
+    }
+}

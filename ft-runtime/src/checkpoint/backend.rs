@@ -1,0 +1,60 @@
+//! The trait that a store implements.
+
+use std::fmt;
+
+use super::record::{
+    Appended, Claim, Claimed, Filter, Finish, Lease, Renewed, RunRecord, SaveState, StateRecord, Step, StepRecord,
+};
+use super::ticket::Ticket;
+
+/// A store of runs, steps and saved states, for one owner (one process start).
+///
+/// Every call enqueues its request before it returns, in the order of the calls, and answers through the
+/// [`Ticket`]: what is enqueued is executed even if nobody waits for the answer. An answer that reports a write is
+/// given only when the write would survive a power cut. A call blocks only while the store's queue is full, which the
+/// store empties by itself.
+///
+/// # What every store must hold
+/// - Each write checks its [`Lease`] in the transaction that writes: run, token, owner, and that the run is running.
+/// - A claim of a run whose owner has died is granted at once where the store can see that it has died, and at the end
+///   of its lease where it cannot. Each grant raises the run's token by one.
+/// - `append` is one transaction for the whole batch, and never changes a recorded step.
+/// - Requests that a store cannot fulfil leave it as it was.
+pub trait Backend: Send + Sync + fmt::Debug {
+    /// The URL that opens this store again.
+    fn url(&self) -> &str;
+
+    /// The owner that this handle claims for: new for each process start.
+    fn owner(&self) -> &str;
+
+    /// Claims a run and reads what is recorded of it.
+    fn claim(&self, claim: Claim) -> Ticket<Claimed>;
+
+    /// Records steps: one answer for each, in order.
+    fn append(&self, steps: Vec<Step>) -> Ticket<Vec<Appended>>;
+
+    /// Saves a version of a state. Fenced, it answers [`StoreError::Fenced`](super::StoreError::Fenced).
+    fn put_state(&self, state: SaveState) -> Ticket<()>;
+
+    /// The stored versions of a state, newest first.
+    fn states(&self, run: &str, name: &str) -> Ticket<Vec<StateRecord>>;
+
+    /// Ends a run with its output. Fenced, it answers [`StoreError::Fenced`](super::StoreError::Fenced).
+    fn finish(&self, finish: Finish) -> Ticket<()>;
+
+    /// Gives a claim back; the run stays resumable. Without effect if the run is not held any more.
+    fn release(&self, lease: Lease) -> Ticket<()>;
+
+    /// Keeps every claim of this owner alive.
+    fn renew(&self) -> Ticket<Renewed>;
+
+    /// Runs in the order of their ids.
+    fn list(&self, filter: Filter) -> Ticket<Vec<RunRecord>>;
+
+    /// The recorded steps of a run, in the order in which they were recorded.
+    fn steps(&self, run: &str) -> Ticket<Vec<StepRecord>>;
+
+    /// Deletes a run and all that is recorded of it; `false` if there is none. A run that a living owner executes
+    /// answers [`StoreError::RunBusy`](super::StoreError::RunBusy) and stays.
+    fn delete(&self, run: &str) -> Ticket<bool>;
+}

@@ -1,0 +1,419 @@
+//! What can go wrong with runs, steps, saved state and the store under them.
+//!
+//! Every message says what was found, where, and what to do; and in every one of these cases the store is left as
+//! it was.
+
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::fault::{Fault, FaultKind};
+use crate::rejected::Rejected;
+
+/// Why a store could not be opened, or could not do what it was asked.
+///
+/// A store error never says that a write *did not* happen: when the sync of a commit fails, the operating system may
+/// still have written it. It says that the write was not acknowledged; the store is read again before it
+/// acknowledges anything else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The URL names no kind of store that this build knows.
+    UnknownScheme {
+        /// The URL as given.
+        url: String,
+    },
+    /// The file, or a directory on the way to it, cannot be created or written.
+    NotWritable {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// The file holds something that is not an SQLite database.
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is an SQLite database of another program.
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The `application_id` found in it; 0 when it has none but holds tables.
+        application_id: i32,
+    },
+    /// A newer ft has written the store.
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// The schema version found.
+        found: u32,
+        /// The newest one this build reads.
+        supported: u32,
+    },
+    /// The database would not promise to survive a power cut: a setting read back weaker than it was set.
+    NotPowerSafe {
+        /// The file.
+        path: PathBuf,
+        /// The setting.
+        pragma: &'static str,
+        /// What it must be.
+        wanted: &'static str,
+        /// What it read back as.
+        found: String,
+    },
+    /// The database's own structure is damaged.
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        reason: String,
+    },
+    /// Another process has held the write lock for the whole time that this one was ready to wait.
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// How long the store waited.
+        waited: Duration,
+    },
+    /// The run is finished, released, or was taken over by another owner: this write was refused.
+    Fenced {
+        /// The run.
+        run: String,
+        /// Who holds it now, if anyone does.
+        owner: Option<String>,
+    },
+    /// The run is held by a living owner, which must end first.
+    RunBusy {
+        /// The run.
+        run: String,
+        /// The owner that holds it.
+        owner: String,
+    },
+    /// Reading, writing or syncing failed.
+    Failed {
+        /// The store.
+        store: String,
+        /// What was being done.
+        doing: &'static str,
+        /// What the layer below said.
+        reason: String,
+    },
+    /// The store was closed before it could answer.
+    Closed {
+        /// The store.
+        store: String,
+    },
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownScheme { url } => {
+                write!(f, "`{url}` names no known kind of store; use `sqlite:PATH` or `memory:`")
+            }
+            Self::NotWritable { path, reason } => write!(
+                f,
+                "the store {} cannot be written: {reason}; make it writable, or choose another place with FT_STORE=sqlite:PATH",
+                path.display()
+            ),
+            Self::NotADatabase { path } => write!(
+                f,
+                "{} is not an SQLite database and was left as it is; move it away, or choose another place with FT_STORE=sqlite:PATH",
+                path.display()
+            ),
+            Self::Foreign { path, application_id: 0 } => write!(
+                f,
+                "{} already holds tables of another program and was left as it is; choose a file of its own for the store",
+                path.display()
+            ),
+            Self::Foreign { path, application_id } => write!(
+                f,
+                "{} belongs to another program (application_id {application_id}) and was left as it is; choose a file of its own for the store",
+                path.display()
+            ),
+            Self::NewerSchema { path, found, supported } => write!(
+                f,
+                "{} was written by a newer ft (schema {found}, this one reads up to {supported}) and was left as it is; update ft, or choose another store",
+                path.display()
+            ),
+            Self::NotPowerSafe { path, pragma, wanted, found } => write!(
+                f,
+                "{} would not survive a power cut: `PRAGMA {pragma}` reads `{found}` where `{wanted}` is needed; put the store on a local file system",
+                path.display()
+            ),
+            Self::Damaged { path, reason } => write!(
+                f,
+                "the store {} is damaged: {reason}; stop writing to it and restore it from a backup, or recover what is readable with `sqlite3 .recover`",
+                path.display()
+            ),
+            Self::Locked { path, waited } => write!(
+                f,
+                "another process kept the store {} locked for {waited:?}; find it with `fuser`, and end its transaction",
+                path.display()
+            ),
+            Self::Fenced { run, owner: Some(owner) } => write!(
+                f,
+                "run `{run}` was taken over by {owner}; this process must stop working on it, nothing of this write was kept"
+            ),
+            Self::Fenced { run, owner: None } => {
+                write!(f, "run `{run}` is finished or released; nothing of this late write was kept")
+            }
+            Self::RunBusy { run, owner } => {
+                write!(f, "run `{run}` is being executed by {owner}; wait for it to end, or stop that process")
+            }
+            Self::Failed { store, doing, reason } => write!(f, "{doing} failed on the store {store}: {reason}"),
+            Self::Closed { store } => {
+                write!(f, "the store {store} was closed before it could answer")
+            }
+        }
+    }
+}
+
+impl Error for StoreError {}
+
+/// Why a run, a step or a saved state could not go on.
+///
+/// Nothing recorded is overwritten in any of these cases, and a recorded step is never executed again on its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The store could not be opened, read or written. The run stays resumable.
+    Store(StoreError),
+    /// The run is being executed already, by another living process or in this one.
+    RunBusy {
+        /// The run.
+        run: String,
+        /// The owner that holds it.
+        owner: String,
+    },
+    /// The run id belongs to another function.
+    RunIdReused {
+        /// The run.
+        run: String,
+        /// The function that the run belongs to.
+        recorded: String,
+        /// The function that asked for it now.
+        now: String,
+    },
+    /// Another version of the code started the run.
+    VersionChanged {
+        /// The run.
+        run: String,
+        /// The version that started it.
+        recorded: u32,
+        /// The version of this code.
+        now: u32,
+    },
+    /// The run was cancelled; cancelled is final.
+    Cancelled {
+        /// The run.
+        run: String,
+    },
+    /// A step was recorded with other arguments.
+    InputChanged {
+        /// The run.
+        run: String,
+        /// The step.
+        step: String,
+        /// Fingerprint of the arguments when it was recorded.
+        recorded: String,
+        /// Fingerprint of the arguments now.
+        now: String,
+    },
+    /// A step, or a saved state, was used twice under one key.
+    DuplicateKey {
+        /// The run.
+        run: String,
+        /// The step or state.
+        step: String,
+    },
+    /// A step counted by its calls stands in a run with saved state, where the count does not survive a resume.
+    KeyNeeded {
+        /// The run.
+        run: String,
+        /// The step.
+        step: String,
+    },
+    /// There is no run around a step that asked for one, or around a saved state.
+    NoRun {
+        /// The step or state.
+        step: String,
+    },
+    /// The name of a run, step or state cannot be used.
+    BadName {
+        /// What it was to name.
+        what: &'static str,
+        /// The name as given, cut if it is long.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A value is too large to be recorded.
+    TooLarge {
+        /// The run.
+        run: String,
+        /// What the value belongs to.
+        what: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A value could not be serialised.
+    Encode {
+        /// The run.
+        run: String,
+        /// What the value belongs to.
+        what: String,
+        /// What the serialiser said.
+        reason: String,
+    },
+    /// A value was serialised, but what came out cannot be read back; found before anything was recorded.
+    NotRoundTrip {
+        /// The run.
+        run: String,
+        /// The step.
+        step: String,
+        /// What the deserialiser said.
+        reason: String,
+    },
+    /// A recorded value does not fit the type that is asked for now.
+    Decode {
+        /// The run.
+        run: String,
+        /// What the value belongs to.
+        what: String,
+        /// What was recorded: schema and, where known, type.
+        recorded: String,
+        /// What is asked for now.
+        now: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A recorded value has a newer schema than this code.
+    FutureSchema {
+        /// The run.
+        run: String,
+        /// What the value belongs to.
+        what: String,
+        /// The schema recorded.
+        recorded: u16,
+        /// The schema of this code.
+        now: u16,
+    },
+    /// A recorded value is damaged.
+    Corrupt {
+        /// The run.
+        run: String,
+        /// What the value belongs to.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Fault for CheckpointError {
+    /// Transient where the same call may succeed later without anyone changing anything.
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::RunBusy { .. }
+            | Self::Store(StoreError::Failed { .. } | StoreError::Locked { .. } | StoreError::RunBusy { .. }) => {
+                FaultKind::Transient
+            }
+            _ => FaultKind::Permanent,
+        }
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl fmt::Display for CheckpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::RunBusy { run, owner } => write!(
+                f,
+                "run `{run}` is being executed already (owner {owner}); wait for it to end, or give this work a run id of its own"
+            ),
+            Self::RunIdReused { run, recorded, now } => write!(
+                f,
+                "run `{run}` belongs to the function `{recorded}`, and `{now}` asked for it now; give each function its own run ids, or delete the old run"
+            ),
+            Self::VersionChanged { run, recorded, now } => write!(
+                f,
+                "run `{run}` was started by version {recorded} of its code and this is version {now}; finish it with version {recorded}, set `version = {recorded}` if the change does not matter to it, or delete the run"
+            ),
+            Self::Cancelled { run } => write!(f, "run `{run}` was cancelled; delete it to use its name again"),
+            Self::InputChanged { run, step, recorded, now } => write!(
+                f,
+                "step `{step}` of run `{run}` was recorded with other arguments (fingerprint {recorded}, now {now}); its record was not used; give calls with different arguments different keys (`key = ..`), or leave arguments out that do not matter (`skip(..)`)"
+            ),
+            Self::DuplicateKey { run, step } => write!(
+                f,
+                "`{step}` is used twice in run `{run}`; its key must tell the calls apart: put what differs into `key = ..`"
+            ),
+            Self::KeyNeeded { run, step } => write!(
+                f,
+                "step `{step}` needs `key = ..`, because run `{run}` has saved state: after a resume its n-th call is not the n-th one any more"
+            ),
+            Self::NoRun { step } => {
+                write!(f, "`{step}` needs a run around it; call it from a function with `#[checkpoint(run = ..)]`")
+            }
+            Self::BadName { what, name, reason } => {
+                write!(f, "`{name}` cannot name a {what}: {reason}")
+            }
+            Self::TooLarge { run, what, limit } => write!(
+                f,
+                "the value of {what} in run `{run}` is larger than {limit} bytes; record a reference to it (a path, a key) instead of the data"
+            ),
+            Self::Encode { run, what, reason } => {
+                write!(f, "the value of {what} in run `{run}` cannot be serialised: {reason}; nothing was recorded")
+            }
+            Self::NotRoundTrip { run, step, reason } => write!(
+                f,
+                "the result of step `{step}` in run `{run}` cannot be read back once it is serialised: {reason}; nothing was recorded; its Serialize and Deserialize must agree"
+            ),
+            Self::Decode { run, what, recorded, now, reason } => write!(
+                f,
+                "{what} of run `{run}` was recorded as {recorded} and is read as {now}: {reason}; make the type read the old form (`#[serde(default)]`, `#[serde(alias = ..)]`), finish the run with the code that started it, or delete the run"
+            ),
+            Self::FutureSchema { run, what, recorded, now } => write!(
+                f,
+                "{what} of run `{run}` has schema {recorded} and this code reads up to {now}; finish the run with the newer code"
+            ),
+            Self::Corrupt { run, what, reason } => write!(
+                f,
+                "{what} of run `{run}` is damaged: {reason}; restore the store from a backup, or delete the run to start it again from nothing"
+            ),
+        }
+    }
+}
+
+impl Error for CheckpointError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<StoreError> for CheckpointError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<CheckpointError> for Rejected {
+    fn from(error: CheckpointError) -> Self {
+        Self::Checkpoint(Box::new(error))
+    }
+}
+
+impl From<StoreError> for Rejected {
+    fn from(error: StoreError) -> Self {
+        CheckpointError::Store(error).into()
+    }
+}

@@ -1,0 +1,321 @@
+//! A store in memory, for tests: the same behaviour as the durable ones, until the process ends.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::backend::Backend;
+use super::error::StoreError;
+use super::record::{
+    Appended, Claim, Claimed, Filter, Finish, Granted, Lease, Renewed, RunRecord, RunStatus, SaveState, StateRecord,
+    Step, StepRecord,
+};
+use super::ticket::Ticket;
+use super::{KEPT_RUNS, PRUNED_AT_ONCE};
+
+/// One owner's handle to a store in memory.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    owner: String,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    runs: BTreeMap<String, Run>,
+    living: HashSet<String>,
+    owners: u64,
+}
+
+#[derive(Debug)]
+struct Run {
+    record: RunRecord,
+    steps: Vec<StepRecord>,
+    /// Where in `steps` a key stands.
+    places: HashMap<Arc<str>, usize>,
+    states: Vec<StateRecord>,
+}
+
+impl Memory {
+    pub(crate) fn new() -> Self {
+        Self::join(Arc::default())
+    }
+
+    /// A second owner of the same data, as another process would be.
+    #[cfg(test)]
+    pub(crate) fn second(&self) -> Self {
+        Self::join(Arc::clone(&self.shared))
+    }
+
+    fn join(shared: Arc<Mutex<Shared>>) -> Self {
+        let mut data = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        data.owners += 1;
+        let owner = format!("memory-{}", data.owners);
+        data.living.insert(owner.clone());
+        drop(data);
+        Self { owner, shared }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        // Each call checks first and changes afterwards, so a panic in between leaves whole records.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let owner = std::mem::take(&mut self.owner);
+        self.lock().living.remove(&owner);
+    }
+}
+
+impl Backend for Memory {
+    fn url(&self) -> &str {
+        "memory:"
+    }
+
+    fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    fn claim(&self, claim: Claim) -> Ticket<Claimed> {
+        let mut shared = self.lock();
+        let claimed = shared.claim(&claim, &self.owner);
+        if matches!(claimed, Claimed::Granted(_)) {
+            shared.prune(claim.at, &claim.run);
+        }
+        Ticket::ready(Ok(claimed))
+    }
+
+    fn append(&self, steps: Vec<Step>) -> Ticket<Vec<Appended>> {
+        let mut shared = self.lock();
+        let appended = steps.into_iter().map(|step| shared.append(step, &self.owner));
+        Ticket::ready(Ok(appended.collect()))
+    }
+
+    fn put_state(&self, state: SaveState) -> Ticket<()> {
+        Ticket::ready(self.lock().put_state(state, &self.owner))
+    }
+
+    fn states(&self, run: &str, name: &str) -> Ticket<Vec<StateRecord>> {
+        let shared = self.lock();
+        let states = shared.runs.get(run).map(|run| {
+            let versions = run.states.iter().filter(|state| &*state.name == name);
+            versions.rev().cloned().collect()
+        });
+        Ticket::ready(Ok(states.unwrap_or_default()))
+    }
+
+    fn finish(&self, finish: Finish) -> Ticket<()> {
+        let mut shared = self.lock();
+        Ticket::ready(shared.held(&finish.lease, &self.owner).map(|run| {
+            run.record.status = RunStatus::Finished;
+            run.record.owner = None;
+            run.record.output = Some(finish.output);
+            run.record.updated_at = finish.at;
+            run.record.finished_at = Some(finish.at);
+            run.record.expires_at = finish.expires_at;
+            run.states.clear();
+        }))
+    }
+
+    fn release(&self, lease: Lease) -> Ticket<()> {
+        let mut shared = self.lock();
+        if let Ok(run) = shared.held(&lease, &self.owner) {
+            run.record.owner = None;
+        }
+        Ticket::ready(Ok(()))
+    }
+
+    fn renew(&self) -> Ticket<Renewed> {
+        Ticket::ready(Ok(Renewed::default()))
+    }
+
+    fn list(&self, filter: Filter) -> Ticket<Vec<RunRecord>> {
+        let shared = self.lock();
+        let runs = shared.runs.values().map(|run| &run.record);
+        let runs = runs
+            .filter(|run| run.run.starts_with(&filter.prefix))
+            .filter(|run| filter.status.is_none_or(|status| run.status == status))
+            .filter(|run| filter.after.as_ref().is_none_or(|after| run.run > *after));
+        Ticket::ready(Ok(runs.take(filter.limit as usize).cloned().collect()))
+    }
+
+    fn steps(&self, run: &str) -> Ticket<Vec<StepRecord>> {
+        let shared = self.lock();
+        let steps = shared.runs.get(run).map(|run| run.steps.clone());
+        Ticket::ready(Ok(steps.unwrap_or_default()))
+    }
+
+    fn delete(&self, run: &str) -> Ticket<bool> {
+        let mut shared = self.lock();
+        if let Some(owner) = shared.living_owner(run) {
+            return Ticket::ready(Err(StoreError::RunBusy { run: run.to_owned(), owner }));
+        }
+        Ticket::ready(Ok(shared.runs.remove(run).is_some()))
+    }
+}
+
+impl Shared {
+    fn claim(&mut self, claim: &Claim, owner: &str) -> Claimed {
+        let living = self.living_owner(&claim.run);
+        let Some(run) = self.runs.get_mut(&*claim.run) else {
+            self.runs.insert(claim.run.to_string(), Run::new(claim, owner));
+            return Claimed::Granted(Granted { token: 1, attempts: 1, incarnation: 0, steps: Vec::new() });
+        };
+        let record = &mut run.record;
+        let expired = record.expires_at.is_some_and(|at| at <= claim.at);
+        if record.function != *claim.function && !expired {
+            return Claimed::OtherFunction { recorded: record.function.clone() };
+        }
+        match record.status {
+            RunStatus::Cancelled => return Claimed::Cancelled,
+            RunStatus::Finished => {
+                if !claim.again && !expired {
+                    return Claimed::Finished(record.output.clone().unwrap_or_default());
+                }
+                record.status = RunStatus::Running;
+                record.function = claim.function.to_string();
+                record.version = claim.version;
+                record.incarnation += 1;
+                record.attempts = 0;
+                record.output = None;
+                record.created_at = claim.at;
+                record.finished_at = None;
+                record.expires_at = None;
+                run.steps.clear();
+                run.places.clear();
+                run.states.clear();
+            }
+            RunStatus::Running => {
+                if let Some(owner) = living {
+                    return Claimed::Busy { owner };
+                }
+                if record.version != claim.version {
+                    return Claimed::OtherVersion { recorded: record.version };
+                }
+            }
+        }
+        record.owner = Some(owner.to_owned());
+        record.token += 1;
+        record.attempts += 1;
+        record.updated_at = claim.at;
+        Claimed::Granted(Granted {
+            token: record.token,
+            attempts: record.attempts,
+            incarnation: record.incarnation,
+            steps: run.steps.clone(),
+        })
+    }
+
+    fn append(&mut self, step: Step, owner: &str) -> Appended {
+        let run = match self.held(&step.lease, owner) {
+            Ok(run) => run,
+            Err(StoreError::Fenced { owner, .. }) => return Appended::Fenced { owner },
+            Err(_) => return Appended::Fenced { owner: None },
+        };
+        if let Some(&place) = run.places.get(&step.key) {
+            return Appended::Already(run.steps[place].clone());
+        }
+        run.places.insert(Arc::clone(&step.key), run.steps.len());
+        let seq = run.steps.len() as u64 + 1;
+        run.steps.push(StepRecord {
+            key: step.key,
+            seq,
+            schema: step.schema,
+            input: step.input,
+            value: step.value,
+            token: step.lease.token,
+            version: step.version,
+            recorded_at: step.at,
+        });
+        Appended::Recorded { seq }
+    }
+
+    fn put_state(&mut self, state: SaveState, owner: &str) -> Result<(), StoreError> {
+        let run = self.held(&state.lease, owner)?;
+        let Some(value) = state.value.take() else {
+            return Ok(());
+        };
+        let older = run.states.iter().filter(|old| {
+            old.name == state.name && old.generation < state.generation && Some(old.generation) != state.bad
+        });
+        let kept = older.map(|old| old.generation).max();
+        run.states.retain(|old| old.name != state.name || Some(old.generation) == kept);
+        run.states.push(StateRecord {
+            name: state.name,
+            generation: state.generation,
+            type_name: state.type_name.to_owned(),
+            value,
+            steps: run.steps.len() as u64,
+            token: state.lease.token,
+            version: state.version,
+            recorded_at: state.at,
+        });
+        Ok(())
+    }
+
+    /// The fence: the run, if this owner may write to it with this token.
+    fn held(&mut self, lease: &Lease, owner: &str) -> Result<&mut Run, StoreError> {
+        let fenced = |owner| StoreError::Fenced { run: lease.run.to_string(), owner };
+        let run = self.runs.get_mut(&*lease.run).ok_or(fenced(None))?;
+        let holds = run.record.token == lease.token
+            && run.record.owner.as_deref() == Some(owner)
+            && run.record.status == RunStatus::Running;
+        if holds { Ok(run) } else { Err(fenced(run.record.owner.clone())) }
+    }
+
+    fn living_owner(&self, run: &str) -> Option<String> {
+        let owner = self.runs.get(run)?.record.owner.as_ref()?;
+        self.living.contains(owner).then(|| owner.clone())
+    }
+
+    fn prune(&mut self, now: i64, claimed: &str) {
+        let expired: Vec<String> = self
+            .runs
+            .values()
+            .map(|run| &run.record)
+            .filter(|run| run.expires_at.is_some_and(|at| at <= now) && run.run != claimed)
+            .take(PRUNED_AT_ONCE)
+            .map(|run| run.run.clone())
+            .collect();
+        for run in expired {
+            self.runs.remove(&run);
+        }
+        if self.runs.len() <= KEPT_RUNS {
+            return;
+        }
+        let mut finished: Vec<_> =
+            self.runs.values().filter_map(|run| Some((run.record.finished_at?, run.record.run.clone()))).collect();
+        if let Some(excess) = finished.len().checked_sub(KEPT_RUNS) {
+            finished.sort_unstable();
+            for (_, run) in finished.into_iter().take(excess) {
+                self.runs.remove(&run);
+            }
+        }
+    }
+}
+
+impl Run {
+    fn new(claim: &Claim, owner: &str) -> Self {
+        Self {
+            record: RunRecord {
+                run: claim.run.to_string(),
+                function: claim.function.to_string(),
+                version: claim.version,
+                status: RunStatus::Running,
+                owner: Some(owner.to_owned()),
+                token: 1,
+                attempts: 1,
+                incarnation: 0,
+                output: None,
+                created_at: claim.at,
+                updated_at: claim.at,
+                finished_at: None,
+                expires_at: None,
+            },
+            steps: Vec::new(),
+            places: HashMap::new(),
+            states: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! What a store is asked to write, and what it answers: plain data, free of serde and of generics.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::fingerprint::InputHash;
+
+/// Milliseconds since 1970-01-01T00:00Z.
+pub type UnixMillis = i64;
+
+/// The time of day, for records and their expiry. Nothing waits on it.
+pub(crate) fn unix_now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    millis(since)
+}
+
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The right to write to one run: what every write is checked against, in the transaction that writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The run.
+    pub run: Arc<str>,
+    /// Grows by one with every claim of the run; a write with an older one is refused.
+    pub token: u64,
+}
+
+/// Asks to execute a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The run.
+    pub run: Arc<str>,
+    /// The function that executes it: the run belongs to the first one that claims it.
+    pub function: Arc<str>,
+    /// Version of the code that claims it.
+    pub version: u32,
+    /// A finished run starts again instead of answering.
+    pub again: bool,
+    /// The time of day, for expiry. A store with a clock of its own uses that.
+    pub at: UnixMillis,
+}
+
+/// The answer to a [`Claim`]. Nothing was changed unless it is `Granted`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Claimed {
+    /// The run is the claimer's, until it is finished or released.
+    Granted(Granted),
+    /// The run is finished, and this is its sealed output.
+    Finished(Arc<[u8]>),
+    /// The run was cancelled.
+    Cancelled,
+    /// A living owner executes the run.
+    Busy {
+        /// That owner.
+        owner: String,
+    },
+    /// The run belongs to another function.
+    OtherFunction {
+        /// That function.
+        recorded: String,
+    },
+    /// Another version of the code started the run.
+    OtherVersion {
+        /// That version.
+        recorded: u32,
+    },
+}
+
+/// A run that was claimed, with all that is recorded of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// What to write with from now on.
+    pub token: u64,
+    /// How often the run was claimed since it was started, this time included.
+    pub attempts: u32,
+    /// How often a run of this name was started before and finished.
+    pub incarnation: u32,
+    /// Its recorded steps, in the order in which they were recorded.
+    pub steps: Vec<StepRecord>,
+}
+
+/// A step's result on its way into the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Who writes.
+    pub lease: Lease,
+    /// Name and key of the step, unique in its run.
+    pub key: Arc<str>,
+    /// Schema of the value.
+    pub schema: u16,
+    /// Fingerprint of the arguments.
+    pub input: InputHash,
+    /// The sealed value.
+    pub value: Arc<[u8]>,
+    /// Version of the code that executes the run.
+    pub version: u32,
+    /// When it was recorded.
+    pub at: UnixMillis,
+}
+
+/// A recorded step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepRecord {
+    /// Name and key of the step, unique in its run.
+    pub key: Arc<str>,
+    /// Its place among the steps of the run: 1, 2, 3, .. A gap is damage.
+    pub seq: u64,
+    /// Schema of the value.
+    pub schema: u16,
+    /// Fingerprint of the arguments.
+    pub input: InputHash,
+    /// The sealed value.
+    pub value: Arc<[u8]>,
+    /// Token of the claim that recorded it.
+    pub token: u64,
+    /// Version of the code that executed the run.
+    pub version: u32,
+    /// When it was recorded.
+    pub recorded_at: UnixMillis,
+}
+
+/// The answer for one [`Step`] of an append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Appended {
+    /// The step is durable.
+    Recorded {
+        /// Its place in the run.
+        seq: u64,
+    },
+    /// The key was recorded before; that record stands.
+    Already(StepRecord),
+    /// The writer does not hold the run any more; nothing was written.
+    Fenced {
+        /// Who holds it now, if anyone does.
+        owner: Option<String>,
+    },
+}
+
+/// The newest value of a saved state, shared between the one who saves and the store that writes.
+///
+/// While a write waits for its turn, a newer value replaces the waiting one: the newest wins, and no queue builds up.
+#[derive(Debug, Default)]
+pub struct Newest(Mutex<Option<Arc<[u8]>>>);
+
+impl Newest {
+    /// Puts a value in. Returns `true` if none was waiting, so that a write must be asked for.
+    pub fn put(&self, value: Arc<[u8]>) -> bool {
+        self.lock().replace(value).is_none()
+    }
+
+    /// Takes the newest value out, to write it.
+    pub fn take(&self) -> Option<Arc<[u8]>> {
+        self.lock().take()
+    }
+
+    /// Whether a value is waiting to be written.
+    pub fn is_waiting(&self) -> bool {
+        self.lock().is_some()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<[u8]>>> {
+        // Nothing panics while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A version of a saved state on its way into the store.
+///
+/// The store keeps it and the newest older version that is not `bad`, and deletes the others.
+#[derive(Debug, Clone)]
+pub struct SaveState {
+    /// Who writes.
+    pub lease: Lease,
+    /// The state's name in its run.
+    pub name: Arc<str>,
+    /// The number of this version, larger than every one before.
+    pub generation: u64,
+    /// A version found damaged, not worth keeping.
+    pub bad: Option<u64>,
+    /// Name of the type, to tell the user when it changes.
+    pub type_name: &'static str,
+    /// The sealed value. If it was taken out already, a later write has it and there is nothing to do.
+    pub value: Arc<Newest>,
+    /// Version of the code that executes the run.
+    pub version: u32,
+    /// When it was marked.
+    pub at: UnixMillis,
+}
+
+/// A stored version of a saved state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateRecord {
+    /// The state's name in its run.
+    pub name: Arc<str>,
+    /// The number of this version.
+    pub generation: u64,
+    /// Name of the type that was saved.
+    pub type_name: String,
+    /// The sealed value.
+    pub value: Arc<[u8]>,
+    /// How many steps of the run had been recorded.
+    pub steps: u64,
+    /// Token of the claim that saved it.
+    pub token: u64,
+    /// Version of the code that executed the run.
+    pub version: u32,
+    /// When it was saved.
+    pub recorded_at: UnixMillis,
+}
+
+/// Ends a run with its result: the output is kept, the saved states are deleted, in one commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finish {
+    /// Who writes.
+    pub lease: Lease,
+    /// The sealed output.
+    pub output: Arc<[u8]>,
+    /// When the output may be forgotten and the name is free again; `None`: when the run is started again.
+    pub expires_at: Option<UnixMillis>,
+    /// When it finished.
+    pub at: UnixMillis,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RunStatus {
+    /// Started, not finished; being executed if it has an owner.
+    Running,
+    /// Ended with a result.
+    Finished,
+    /// Ended by an operator.
+    Cancelled,
+}
+
+impl RunStatus {
+    /// The name that stands in the store.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        [Self::Running, Self::Finished, Self::Cancelled].into_iter().find(|status| status.as_str() == name)
+    }
+}
+
+/// What the store knows of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRecord {
+    /// The run's id.
+    pub run: String,
+    /// The function that it belongs to.
+    pub function: String,
+    /// Version of the code that started it.
+    pub version: u32,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// Who executes it, if anyone does.
+    pub owner: Option<String>,
+    /// The token of its last claim.
+    pub token: u64,
+    /// How often it was claimed since it was started.
+    pub attempts: u32,
+    /// How often a run of this name was started before and finished.
+    pub incarnation: u32,
+    /// Its sealed output, if it is finished.
+    pub output: Option<Arc<[u8]>>,
+    /// When it was started.
+    pub created_at: UnixMillis,
+    /// When it was last claimed, released or finished.
+    pub updated_at: UnixMillis,
+    /// When it finished.
+    pub finished_at: Option<UnixMillis>,
+    /// When its output may be forgotten.
+    pub expires_at: Option<UnixMillis>,
+}
+
+/// Which runs to list, in the order of their ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// Only ids that start with this.
+    pub prefix: String,
+    /// Only runs that stand here.
+    pub status: Option<RunStatus>,
+    /// Only ids after this one: the last id of the page before.
+    pub after: Option<String>,
+    /// At most so many (default 1000).
+    pub limit: u32,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self { prefix: String::new(), status: None, after: None, limit: 1000 }
+    }
+}
+
+/// The answer to a renewal.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Renewed {
+    /// Runs that this process held and holds no longer: they must stop.
+    pub lost: Vec<String>,
+    /// When to renew again; `None` where the kernel watches over the owner and no renewal is needed.
+    pub next: Option<Duration>,
+}

@@ -1,0 +1,495 @@
+//! Saved state: a value whose latest durable version is loaded again.
+
+use std::any::type_name;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::around::Around;
+use super::envelope::{self, Envelope, EnvelopeError};
+use super::error::{CheckpointError, StoreError};
+use super::record::{Newest, SaveState, StateRecord, unix_now};
+use super::run::Run;
+use super::ticket::Ticket;
+use super::value::Recorded;
+use super::{Every, POLICY};
+use crate::observe::{self, What};
+use crate::rejected::Rejected;
+use crate::sync::lock;
+use crate::time;
+
+/// Evolving state of a run: loaded from its latest durable version, or `T::default()` in a new run.
+///
+/// Change it through `DerefMut`, and say with [`mark`](Self::mark) where it is consistent. What happened after the last
+/// durable version is executed again after a crash. Two versions are kept: if the newest one is damaged, the one
+/// before is used and an event says so; if both are, loading fails. It never silently starts from nothing.
+///
+/// Steps called after a state was loaded need a `key`: counting them would start again at each resume.
+///
+/// ```
+/// use ft_runtime::checkpoint::{Checkpoint, Saved, Store};
+/// use ft_runtime::Rejected;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Rejected> {
+/// let store = Store::open("memory:")?;
+/// let run = Checkpoint::new().every(100).run("count").named("count").calls::<Result<u64, Rejected>>();
+/// let counted = store.scope(run.run(async {
+///     let mut count = Saved::<u64>::load("count").await?;
+///     while *count < 1000 {
+///         *count += 1;
+///         count.mark().await?;
+///     }
+///     Ok(*count)
+/// }));
+/// assert_eq!(counted.await?, 1000);
+/// # Ok(()) }
+/// ```
+///
+/// # Cancel safety
+///
+/// Dropped, it hands over what was marked last, unless it was changed since; nothing waits for that.
+pub struct Saved<T> {
+    value: T,
+    /// Changed since the last mark.
+    touched: bool,
+    /// Marked since the last save.
+    unsaved: bool,
+    /// Marks until the cadence has to be asked.
+    left: u64,
+    cadence: Cadence,
+    link: Arc<Link>,
+    _open: Open,
+    seal: fn(&T, u16) -> Result<Vec<u8>, EnvelopeError>,
+    generation: u64,
+    bad: Option<u64>,
+}
+
+/// What the state shares with the writes that are on their way.
+struct Link {
+    run: Arc<Run>,
+    name: Arc<str>,
+    newest: Arc<Newest>,
+    /// A save failed and nobody has been told yet.
+    failed: AtomicBool,
+    failure: Mutex<Option<StoreError>>,
+}
+
+impl<T: Recorded + Default> Saved<T> {
+    /// Loads the state of this name in the run around.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::NoRun`] outside of a run, [`CheckpointError::DuplicateKey`] while the state is loaded
+    /// already, [`CheckpointError::Decode`] if the recorded value is of another type, [`CheckpointError::Corrupt`] if no
+    /// kept version can be read, and the store's errors.
+    pub async fn load(name: &str) -> Result<Self, Rejected> {
+        let (link, open, ticket) = Self::ask(name)?;
+        Ok(Self::choose(link, open, ticket.await?)?)
+    }
+
+    /// As [`load`](Self::load), blocking the thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn load_blocking(name: &str) -> Result<Self, Rejected> {
+        let (link, open, ticket) = Self::ask(name)?;
+        Ok(Self::choose(link, open, ticket.wait()?)?)
+    }
+
+    fn ask(name: &str) -> Result<(Link, Open, Ticket<Vec<StateRecord>>), CheckpointError> {
+        let run = Around::with(|around| around.run.clone());
+        let run = run.ok_or_else(|| CheckpointError::NoRun { step: name.into() })?;
+        let name = run.take_state(name)?;
+        let open = Open(Arc::clone(&run), Arc::clone(&name));
+        let ticket = run.store.backend().states(run.id(), &name);
+        let link =
+            Link { run, name, newest: Arc::default(), failed: AtomicBool::new(false), failure: Mutex::new(None) };
+        Ok((link, open, ticket))
+    }
+
+    fn choose(link: Link, open: Open, versions: Vec<StateRecord>) -> Result<Self, CheckpointError> {
+        let generation = versions.first().map_or(0, |newest| newest.generation);
+        let mut bad = None;
+        let mut value = None;
+        for version in &versions {
+            match read::<T>(&link, version) {
+                Ok(read) => {
+                    value = Some(read);
+                    break;
+                }
+                // Damage is what the version before is kept for. Anything else is a change of the code.
+                Err(CheckpointError::Corrupt { reason, .. }) => {
+                    bad.get_or_insert((version.generation, reason));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let value = match (value, &bad) {
+            (Some(value), None) => value,
+            (Some(value), Some((_, why))) => {
+                let (run, state) = (link.run.id(), &*link.name);
+                observe::emit(link.run.site, POLICY, What::FellBack { run, state, why });
+                value
+            }
+            (None, None) => T::default(),
+            (None, Some((_, reason))) => {
+                return Err(CheckpointError::Corrupt {
+                    run: link.run.id().into(),
+                    what: format!("saved state `{}`, in all {} kept versions,", link.name, versions.len()),
+                    reason: reason.clone(),
+                });
+            }
+        };
+        Ok(Self {
+            value,
+            touched: false,
+            unsaved: false,
+            left: Cadence::first_look(link.run.every),
+            cadence: Cadence::new(link.run.every),
+            link: Arc::new(link),
+            _open: open,
+            seal: envelope::seal::<T>,
+            generation,
+            bad: bad.map(|(generation, _)| generation),
+        })
+    }
+}
+
+fn read<T: Recorded>(link: &Link, version: &StateRecord) -> Result<T, CheckpointError> {
+    let (run, now) = (link.run.id(), link.run.version);
+    let what = || format!("saved state `{}`", link.name);
+    let envelope = Envelope::parse(&version.value).map_err(|error| error.about(run, what(), now))?;
+    let (recorded_type, now_type) = (bare(&version.type_name), bare(type_name::<T>()));
+    let decode = |reason| CheckpointError::Decode {
+        run: run.into(),
+        what: what(),
+        recorded: format!("`{recorded_type}` of schema {}", envelope.schema()),
+        now: format!("`{now_type}` of schema {now}"),
+        reason,
+    };
+    // Where every field has a default, any map reads as the new type and everything in it is lost.
+    if recorded_type != now_type && envelope.schema() == now {
+        return Err(decode("the type has changed; if that is meant, raise `version`".into()));
+    }
+    envelope.decode(now).map_err(|error| match error {
+        EnvelopeError::Decode { reason, .. } => decode(reason),
+        error => error.about(run, what(), now),
+    })
+}
+
+impl<T> Saved<T> {
+    /// Says that the state is consistent here, and saves it if that is due.
+    ///
+    /// A mark that is not due costs a handful of instructions. One that is due encodes the state and hands it to the
+    /// store without waiting for it; while a save is under way, the newest one waits its turn and replaces an older one
+    /// that waits.
+    ///
+    /// # Errors
+    ///
+    /// That a save since the last mark failed, or that the state cannot be encoded.
+    #[inline]
+    pub async fn mark(&mut self) -> Result<(), Rejected> {
+        self.mark_blocking()
+    }
+
+    /// As [`mark`](Self::mark), which never waits for the store either.
+    ///
+    /// # Errors
+    ///
+    /// As [`mark`](Self::mark).
+    #[inline]
+    pub fn mark_blocking(&mut self) -> Result<(), Rejected> {
+        self.touched = false;
+        self.unsaved = true;
+        self.left -= 1;
+        if self.left == 0 || self.link.failed.load(Ordering::Relaxed) { self.look() } else { Ok(()) }
+    }
+
+    /// Saves the state as it is, and waits until it is durable.
+    ///
+    /// # Errors
+    ///
+    /// That this save, or one before it, failed; or that the state cannot be encoded.
+    pub async fn commit(&mut self) -> Result<(), Rejected> {
+        let answer = self.start_commit()?.await;
+        self.end_commit(answer)
+    }
+
+    /// As [`commit`](Self::commit), blocking the thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Self::commit).
+    pub fn commit_blocking(&mut self) -> Result<(), Rejected> {
+        let answer = self.start_commit()?.wait();
+        self.end_commit(answer)
+    }
+
+    fn start_commit(&mut self) -> Result<Ticket<()>, CheckpointError> {
+        let sealed = self.sealed()?;
+        self.link.newest.put(sealed);
+        self.touched = false;
+        self.unsaved = false;
+        Ok(self.ask_to_write())
+    }
+
+    fn end_commit(&mut self, answer: Result<(), StoreError>) -> Result<(), Rejected> {
+        // A write that was waiting may have taken our value along, and failed.
+        self.link.check()?;
+        answer?;
+        self.cadence.saved(time::now());
+        Ok(())
+    }
+
+    #[cold]
+    fn look(&mut self) -> Result<(), Rejected> {
+        self.left = 1;
+        self.link.check()?;
+        let now = match self.cadence.due() {
+            Ok(now) => now,
+            Err(left) => {
+                self.left = left;
+                return Ok(());
+            }
+        };
+        self.hand_over()?;
+        self.left = self.cadence.restart(now);
+        Ok(())
+    }
+
+    /// Encodes the state and has it written, without waiting.
+    fn hand_over(&mut self) -> Result<(), CheckpointError> {
+        let sealed = self.sealed()?;
+        self.unsaved = false;
+        if self.link.newest.put(sealed) {
+            let link = Arc::clone(&self.link);
+            self.ask_to_write().abandon(move |answer| {
+                if let Err(error) = answer {
+                    *lock(&link.failure) = Some(error);
+                    link.failed.store(true, Ordering::Release);
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn sealed(&self) -> Result<Arc<[u8]>, CheckpointError> {
+        let run = &self.link.run;
+        let sealed = (self.seal)(&self.value, run.version)
+            .map_err(|error| error.about(run.id(), format!("saved state `{}`", self.link.name), run.version))?;
+        Ok(sealed.into())
+    }
+
+    fn ask_to_write(&mut self) -> Ticket<()> {
+        self.generation += 1;
+        let link = &self.link;
+        link.run.store.backend().put_state(SaveState {
+            lease: link.run.lease.clone(),
+            name: Arc::clone(&link.name),
+            generation: self.generation,
+            bad: self.bad,
+            type_name: type_name::<T>(),
+            value: Arc::clone(&link.newest),
+            version: link.run.version.into(),
+            at: unix_now(),
+        })
+    }
+}
+
+impl<T> Drop for Saved<T> {
+    fn drop(&mut self) {
+        if self.unsaved && !self.touched {
+            // Nobody is left to hear of a failure; what was saved before stays.
+            let _ = self.hand_over();
+        }
+    }
+}
+
+impl<T> Deref for Saved<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> DerefMut for Saved<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        self.touched = true;
+        &mut self.value
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Saved<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Saved").field("name", &self.link.name).field("value", &self.value).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// The failure that nobody has been told of.
+    fn check(&self) -> Result<(), CheckpointError> {
+        if !self.failed.swap(false, Ordering::Acquire) {
+            return Ok(());
+        }
+        lock(&self.failure).take().map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("run", &self.run.id()).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// One `Saved` at a time has a name; writes of it that are still on their way do not count.
+struct Open(Arc<Run>, Arc<str>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.give_state_back(&self.1);
+    }
+}
+
+/// A type's name without the modules, which move without meaning anything.
+fn bare(type_name: &str) -> String {
+    let mut bare = String::with_capacity(type_name.len());
+    let mut word = 0;
+    for character in type_name.chars() {
+        if character == ':' {
+            bare.truncate(word);
+            continue;
+        }
+        bare.push(character);
+        if !character.is_alphanumeric() && character != '_' {
+            word = bare.len();
+        }
+    }
+    bare
+}
+
+/// When the next save is due.
+#[derive(Debug)]
+struct Cadence {
+    every: Every,
+    saved: Instant,
+    looked: Instant,
+    /// Marks between the last look at the clock and the next one.
+    span: u64,
+    interval: Duration,
+}
+
+/// Saving by itself: never more often than this, ..
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// .. and at most this part of the time.
+const MAX_OVERHEAD: f64 = 0.035;
+
+/// The clock is read at least at every so many marks, in case they become slow.
+const MAX_SPAN: u64 = 256;
+
+impl Cadence {
+    fn new(every: Every) -> Self {
+        let now = time::now();
+        let interval = match every {
+            Every::Elapsed(time) => time,
+            _ => MIN_INTERVAL,
+        };
+        Self { every, saved: now, looked: now, span: 1, interval }
+    }
+
+    fn first_look(every: Every) -> u64 {
+        match every {
+            Every::Marks(marks) => marks,
+            _ => 1,
+        }
+    }
+
+    /// Whether to save now: since when, or how many marks later to ask again.
+    fn due(&mut self) -> Result<Instant, u64> {
+        let now = time::now();
+        if let Every::Marks(_) = self.every {
+            return Ok(now);
+        }
+        let since_save = now.saturating_duration_since(self.saved);
+        let Some(remaining) = self.interval.checked_sub(since_save).filter(|left| !left.is_zero()) else {
+            return Ok(now);
+        };
+        let took = now.saturating_duration_since(self.looked);
+        self.looked = now;
+        self.span = next_span(self.span, took, remaining.min(self.interval / 16));
+        Err(self.span)
+    }
+
+    /// A save was handed over that began at `began`: the marks until the next look.
+    fn restart(&mut self, began: Instant) -> u64 {
+        let now = time::now();
+        let cost = now.saturating_duration_since(began);
+        self.saved(now);
+        match self.every {
+            Every::Marks(marks) => marks,
+            Every::Elapsed(_) => 1,
+            Every::Auto => {
+                self.interval = auto_interval(cost);
+                1
+            }
+        }
+    }
+
+    fn saved(&mut self, now: Instant) {
+        self.saved = now;
+        self.looked = now;
+        self.span = 1;
+    }
+}
+
+/// How long to leave between saves of which one takes `cost`.
+fn auto_interval(cost: Duration) -> Duration {
+    MIN_INTERVAL.max(Duration::try_from_secs_f64(cost.as_secs_f64() / MAX_OVERHEAD).unwrap_or(Duration::MAX))
+}
+
+/// How many marks to go before the clock is read again, if the last `span` marks took `took` and it should be read
+/// after about `goal`.
+fn next_span(span: u64, took: Duration, goal: Duration) -> u64 {
+    let fits = (goal.as_nanos() * u128::from(span)).checked_div(took.as_nanos());
+    let fits = fits.map_or(u64::MAX, |marks| marks.min(u128::from(u64::MAX)) as u64);
+    fits.clamp(1, span * 2).min(MAX_SPAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn saving_by_itself_takes_at_most_its_share_of_the_time() {
+        assert_eq!(auto_interval(Duration::from_millis(1)), Duration::from_secs(1));
+        assert_eq!(auto_interval(Duration::from_millis(35)).as_millis(), 1000);
+        assert_eq!(auto_interval(Duration::from_millis(350)).as_millis(), 10_000);
+        assert_eq!(auto_interval(Duration::MAX), Duration::MAX);
+    }
+
+    #[test]
+    fn the_clock_is_read_rarely_at_fast_marks_and_always_at_slow_ones() {
+        let goal = Duration::from_millis(60);
+        let mut span = 1;
+        for _ in 0..20 {
+            span = next_span(span, Duration::from_nanos(10) * span as u32, goal);
+        }
+        assert_eq!(span, MAX_SPAN);
+        // The same marks become slow: the very next look comes at each of them.
+        assert_eq!(next_span(span, Duration::from_millis(100) * span as u32, goal), 1);
+        assert_eq!(next_span(1, Duration::ZERO, goal), 2);
+    }
+
+    #[test]
+    fn a_type_is_known_by_its_name_without_modules() {
+        assert_eq!(bare("a::b::Progress"), "Progress");
+        assert_eq!(bare("alloc::vec::Vec<core::option::Option<a::b_c::D>>"), "Vec<Option<D>>");
+        assert_eq!(bare("(u8, &a::B)"), "(u8, &B)");
+    }
+}

@@ -1,0 +1,246 @@
+//! The embedded store: SQLite in WAL mode with `synchronous=FULL`, one writer thread, group commit.
+//!
+//! Every request goes through the writer thread, which takes all that is queued, executes it in one transaction and
+//! answers after the commit returned: one sync for one producer's step, and one for the steps of 64 producers. Several
+//! processes may open the same file; each has a writer of its own, and SQLite's lock takes turns between them.
+
+mod requests;
+mod schema;
+mod writer;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+
+use self::requests::{Ask, Job};
+use self::writer::{Queue, Writer};
+use super::backend::Backend;
+use super::error::StoreError;
+use super::owner::Owner;
+use super::record::{
+    Appended, Claim, Claimed, Filter, Finish, Lease, Renewed, RunRecord, SaveState, StateRecord, Step, StepRecord,
+};
+use super::ticket::{Ticket, ticket};
+
+/// This process's handle to an SQLite store.
+pub(crate) struct Sqlite {
+    url: String,
+    owner: String,
+    queue: Arc<Queue>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Sqlite {
+    /// Opens a store, or joins the handle that this process has open already: one writer and one owner for each file.
+    pub(crate) fn open(path: &Path) -> Result<Arc<Self>, StoreError> {
+        static OPEN: Mutex<Option<HashMap<PathBuf, Weak<Sqlite>>>> = Mutex::new(None);
+
+        let path = prepare(path)?;
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = open.get_or_insert_default();
+        if let Some(store) = open.get(&path).and_then(Weak::upgrade) {
+            return Ok(store);
+        }
+        open.retain(|_, store| store.strong_count() > 0);
+        let store = Arc::new(Self::open_as_new_owner(&path)?);
+        open.insert(path, Arc::downgrade(&store));
+        Ok(store)
+    }
+
+    /// Opens a store as another process would.
+    pub(crate) fn open_as_new_owner(path: &Path) -> Result<Self, StoreError> {
+        let path = prepare(path)?;
+        let mut connection = schema::connect(&path)?;
+        let owners = beside(&path, ".owners");
+        let owner = enter(&mut connection, &path, &owners)?;
+        // The names of the database and its log must survive a power cut as well as what is in them.
+        sync_directory(&path)?;
+
+        let id = owner.id().to_owned();
+        let url = format!("sqlite:{}", path.display());
+        let queue = Arc::new(Queue::default());
+        let writer = Writer::new(connection, path.clone(), owners, owner, Arc::clone(&queue));
+        let writer = thread::Builder::new().name("ft-store".into()).spawn(move || writer.run()).map_err(|error| {
+            StoreError::Failed { store: url.clone(), doing: "starting the writer thread", reason: error.to_string() }
+        })?;
+        Ok(Self { url, owner: id, queue, writer: Some(writer) })
+    }
+
+    /// Makes the next commit of this handle fail, as a full or broken disk would.
+    #[cfg(test)]
+    pub(crate) fn fail_next_commit(&self) {
+        self.queue.fail_next_commit();
+    }
+
+    /// How many commits this handle has made.
+    #[cfg(test)]
+    pub(crate) fn commits(&self) -> u64 {
+        self.queue.commits()
+    }
+
+    /// Keeps the writer from taking what is queued while `work` runs.
+    #[cfg(test)]
+    pub(crate) fn while_stalled<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.queue.while_stalled(work)
+    }
+
+    fn ask<A: Ask>(&self, ask: A) -> Ticket<A::Answer> {
+        let (reply, ticket) = ticket();
+        self.queue.push(Box::new(Job::new(ask, reply)));
+        ticket
+    }
+}
+
+impl Backend for Sqlite {
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    fn claim(&self, claim: Claim) -> Ticket<Claimed> {
+        self.ask(claim)
+    }
+
+    fn append(&self, steps: Vec<Step>) -> Ticket<Vec<Appended>> {
+        self.ask(requests::Append(steps))
+    }
+
+    fn put_state(&self, state: SaveState) -> Ticket<()> {
+        self.ask(state)
+    }
+
+    fn states(&self, run: &str, name: &str) -> Ticket<Vec<StateRecord>> {
+        self.ask(requests::States { run: run.to_owned(), name: name.to_owned() })
+    }
+
+    fn finish(&self, finish: Finish) -> Ticket<()> {
+        self.ask(finish)
+    }
+
+    fn release(&self, lease: Lease) -> Ticket<()> {
+        self.ask(requests::Release(lease))
+    }
+
+    fn renew(&self) -> Ticket<Renewed> {
+        // The kernel holds the owner's lock for as long as the process lives.
+        Ticket::ready(Ok(Renewed::default()))
+    }
+
+    fn list(&self, filter: Filter) -> Ticket<Vec<RunRecord>> {
+        self.ask(filter)
+    }
+
+    fn steps(&self, run: &str) -> Ticket<Vec<StepRecord>> {
+        self.ask(requests::Steps(run.to_owned()))
+    }
+
+    fn delete(&self, run: &str) -> Ticket<bool> {
+        self.ask(requests::Delete(run.to_owned()))
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.queue.close();
+        let Some(writer) = self.writer.take() else {
+            return;
+        };
+        // What is enqueued is written: wait for it. Waking a task can drop the last handle on the writer's own
+        // thread, which then ends by itself.
+        if writer.thread().id() != thread::current().id() {
+            // A panic of the writer has been reported by the panic hook, and every ticket answered `Closed`.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sqlite").field("url", &self.url).field("owner", &self.owner).finish_non_exhaustive()
+    }
+}
+
+/// Makes the directories above the database, durably, and returns its one absolute path.
+fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
+    let not_writable =
+        |at: &Path, error: io::Error| StoreError::NotWritable { path: at.to_owned(), reason: error.to_string() };
+    let Some(file) = path.file_name() else {
+        return Err(StoreError::NotWritable { path: path.to_owned(), reason: "the path names no file".into() });
+    };
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    create_directories(parent).map_err(|error| not_writable(parent, error))?;
+    // A link to the database is the database.
+    let parent = parent.canonicalize().map_err(|error| not_writable(parent, error))?;
+    let path = parent.join(file);
+    match path.canonicalize() {
+        Ok(path) => Ok(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path),
+        Err(error) => Err(not_writable(&path, error)),
+    }
+}
+
+/// Creates what is missing and syncs each directory that got a new entry.
+fn create_directories(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        create_directories(parent)?;
+    }
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => fsync(parent),
+        _ => fsync(Path::new(".")),
+    }
+}
+
+fn sync_directory(path: &Path) -> Result<(), StoreError> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fsync(directory).map_err(|error| StoreError::Failed {
+        store: format!("sqlite:{}", path.display()),
+        doing: "syncing its directory",
+        reason: error.to_string(),
+    })
+}
+
+/// Makes the entries of a directory durable.
+fn fsync(directory: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(directory)?.sync_all()
+    } else {
+        // Elsewhere a directory cannot be opened as a file, and the file system journals its entries.
+        Ok(())
+    }
+}
+
+fn enter(connection: &mut rusqlite::Connection, path: &Path, owners: &Path) -> Result<Owner, StoreError> {
+    let transaction = schema::begin(connection, path)?;
+    let owner = Owner::enter(owners).and_then(|owner| {
+        super::owner::sweep(owners)?;
+        Ok(owner)
+    });
+    let owner =
+        owner.map_err(|error| StoreError::NotWritable { path: owners.to_owned(), reason: error.to_string() })?;
+    drop(transaction);
+    Ok(owner)
+}
+
+/// A path beside the database: its name with a suffix.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}

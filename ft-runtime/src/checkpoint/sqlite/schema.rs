@@ -1,0 +1,185 @@
+//! The tables, and a connection that is known to be power-safe.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+
+use crate::checkpoint::error::StoreError;
+
+/// "ftck": tells our databases from every other SQLite file.
+pub(super) const APPLICATION_ID: i32 = 0x6674_636b;
+
+/// Version of the tables, in `PRAGMA user_version`. 1 was never released with other columns.
+pub(super) const SCHEMA: u32 = 1;
+
+/// How long a transaction of another process is waited for.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Primary keys are clustered, so that a step costs one page of data and one of index.
+const TABLES: &str = "
+CREATE TABLE ft_run (
+    run         TEXT    NOT NULL PRIMARY KEY,
+    function    TEXT    NOT NULL,
+    version     INTEGER NOT NULL,
+    status      TEXT    NOT NULL,
+    owner       TEXT,
+    token       INTEGER NOT NULL,
+    attempts    INTEGER NOT NULL,
+    incarnation INTEGER NOT NULL,
+    output      BLOB,
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL,
+    finished_at INTEGER,
+    expires_at  INTEGER
+);
+CREATE INDEX ft_run_finished ON ft_run (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX ft_run_expires ON ft_run (expires_at) WHERE expires_at IS NOT NULL;
+CREATE TABLE ft_step (
+    run         TEXT    NOT NULL,
+    seq         INTEGER NOT NULL,
+    key         TEXT    NOT NULL,
+    schema      INTEGER NOT NULL,
+    input       BLOB    NOT NULL,
+    value       BLOB    NOT NULL,
+    token       INTEGER NOT NULL,
+    version     INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    PRIMARY KEY (run, seq)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX ft_step_key ON ft_step (run, key);
+CREATE TABLE ft_state (
+    run         TEXT    NOT NULL,
+    name        TEXT    NOT NULL,
+    generation  INTEGER NOT NULL,
+    type_name   TEXT    NOT NULL,
+    value       BLOB    NOT NULL,
+    steps       INTEGER NOT NULL,
+    token       INTEGER NOT NULL,
+    version     INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    PRIMARY KEY (run, name, generation)
+) WITHOUT ROWID;
+";
+
+/// Opens a connection, creates the tables in a new database, and refuses what is not ours or not safe.
+pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    };
+    let mut connection = open().map_err(|error| explain(error, path, "opening it"))?;
+    // What is not ours is refused before anything is written, the switch to WAL included.
+    let fresh = identify(&connection, path)?;
+    make_power_safe(&connection, path)?;
+    if fresh {
+        create(&mut connection, path)?;
+    }
+    Ok(connection)
+}
+
+/// Begins a transaction that may write, waiting for other processes to end theirs.
+pub(super) fn begin<'c>(connection: &'c mut Connection, path: &Path) -> Result<Transaction<'c>, StoreError> {
+    connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(|error| explain(error, path, "beginning a transaction"))
+}
+
+/// What an SQLite error means for the store.
+pub(super) fn explain(error: rusqlite::Error, path: &Path, doing: &'static str) -> StoreError {
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => StoreError::NotADatabase { path },
+        Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { path, reason: error.to_string() },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Locked { path, waited: BUSY_TIMEOUT },
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            StoreError::NotWritable { path, reason: error.to_string() }
+        }
+        _ => StoreError::Failed { store: format!("sqlite:{}", path.display()), doing, reason: error.to_string() },
+    }
+}
+
+/// Whether the database is new; an error if it is another program's or a newer ft's.
+fn identify(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
+    let read = || -> rusqlite::Result<(i32, u32, u32)> {
+        let number = |pragma| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
+        Ok((
+            number("PRAGMA application_id")? as i32,
+            number("PRAGMA user_version")? as u32,
+            number("SELECT count(*) FROM sqlite_schema")? as u32,
+        ))
+    };
+    let (application_id, schema, tables) =
+        read().map_err(|error| explain(error, path, "reading its schema version"))?;
+    match (application_id, schema, tables) {
+        (0, 0, 0) => Ok(true),
+        (APPLICATION_ID, SCHEMA, _) => Ok(false),
+        (APPLICATION_ID, found, _) if found > SCHEMA => {
+            Err(StoreError::NewerSchema { path: path.to_owned(), found, supported: SCHEMA })
+        }
+        (APPLICATION_ID, found, _) => {
+            Err(StoreError::Damaged { path: path.to_owned(), reason: format!("no ft has ever written schema {found}") })
+        }
+        _ => Err(StoreError::Foreign { path: path.to_owned(), application_id }),
+    }
+}
+
+/// Sets what a power cut demands and reads it back: SQLite keeps silent about a setting that it did not take.
+fn make_power_safe(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let set = |pragma: &str| connection.query_row(pragma, [], |_| Ok(())).or_else(no_row);
+    let read = |pragma| connection.query_row(pragma, [], |row| row.get::<_, rusqlite::types::Value>(0).map(text));
+    let weaker = |pragma, wanted, found| StoreError::NotPowerSafe { path: path.to_owned(), pragma, wanted, found };
+    let check = || -> rusqlite::Result<Option<StoreError>> {
+        set("PRAGMA journal_mode = WAL")?;
+        set("PRAGMA synchronous = FULL")?;
+        // Where a plain fsync stops in the drive's cache (macOS), ask for the one that does not.
+        set("PRAGMA fullfsync = ON")?;
+        set("PRAGMA checkpoint_fullfsync = ON")?;
+        let journal = read("PRAGMA journal_mode")?;
+        if journal != "wal" {
+            return Ok(Some(weaker("journal_mode", "wal", journal)));
+        }
+        let synchronous = read("PRAGMA synchronous")?;
+        if !matches!(synchronous.as_str(), "2" | "3") {
+            return Ok(Some(weaker("synchronous", "2 (FULL)", synchronous)));
+        }
+        Ok(None)
+    };
+    match check() {
+        Ok(None) => Ok(()),
+        Ok(Some(weaker)) => Err(weaker),
+        Err(error) => Err(explain(error, path, "making it power-safe")),
+    }
+}
+
+fn create(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let transaction = begin(connection, path)?;
+    // Another process may have been first.
+    if !identify(&transaction, path)? {
+        return Ok(());
+    }
+    transaction
+        .execute_batch(TABLES)
+        .and_then(|()| transaction.pragma_update(None, "application_id", APPLICATION_ID))
+        .and_then(|()| transaction.pragma_update(None, "user_version", SCHEMA))
+        .and_then(|()| transaction.commit())
+        .map_err(|error| explain(error, path, "creating its tables"))
+}
+
+fn no_row(error: rusqlite::Error) -> rusqlite::Result<()> {
+    match error {
+        rusqlite::Error::QueryReturnedNoRows => Ok(()),
+        error => Err(error),
+    }
+}
+
+fn text(value: rusqlite::types::Value) -> String {
+    match value {
+        rusqlite::types::Value::Text(text) => text,
+        rusqlite::types::Value::Integer(number) => number.to_string(),
+        other => format!("{other:?}"),
+    }
+}

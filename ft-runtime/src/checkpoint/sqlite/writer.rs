@@ -1,0 +1,282 @@
+//! The writer thread: takes all that is queued, commits it at once, answers afterwards.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, ThreadId};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::requests::Request;
+use super::schema;
+use crate::checkpoint::error::StoreError;
+use crate::checkpoint::owner::{self, Owner};
+
+/// Requests that may wait; one more makes its caller wait.
+const MAX_QUEUED: usize = 4096;
+
+/// Bytes of values that may wait: four of the largest.
+const MAX_QUEUED_BYTES: usize = 256 << 20;
+
+/// Requests that go into one transaction.
+const MAX_BATCH: usize = 1024;
+
+/// Bytes after which a transaction takes no further request.
+const MAX_BATCH_BYTES: usize = 16 << 20;
+
+/// What waits for the writer.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    filled: Condvar,
+    drained: Condvar,
+    writer: OnceLock<ThreadId>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    requests: VecDeque<Request>,
+    bytes: usize,
+    closed: bool,
+    #[cfg(test)]
+    stalled: bool,
+    #[cfg(test)]
+    fail_next_commit: bool,
+    #[cfg(test)]
+    commits: u64,
+}
+
+impl Queue {
+    /// Enqueues, waiting while the queue is full: the writer empties it without anyone's help.
+    pub(super) fn push(&self, request: Request) {
+        let size = request.size();
+        let mut waiting = self.lock();
+        // The writer itself asks for something only when an abandoned claim is given back; it must not wait for itself.
+        let waits = self.writer.get() != Some(&thread::current().id());
+        while waits && waiting.is_full() && !waiting.closed {
+            waiting = self.drained.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        if waiting.closed {
+            // Dropped, its ticket answers `Closed`.
+            return;
+        }
+        waiting.bytes += size;
+        waiting.requests.push_back(request);
+        drop(waiting);
+        self.filled.notify_one();
+    }
+
+    /// No request is taken any more; those that are queued are still written.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_all();
+        self.drained.notify_all();
+    }
+
+    /// Moves the next batch into `batch`, waiting for one. `false` when closed and empty.
+    fn take(&self, batch: &mut Vec<Request>) -> bool {
+        let mut waiting = self.lock();
+        while waiting.is_idle() {
+            if waiting.closed {
+                return false;
+            }
+            waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        let mut bytes = 0;
+        while batch.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
+            let Some(request) = waiting.requests.pop_front() else {
+                break;
+            };
+            bytes += request.size();
+            batch.push(request);
+        }
+        waiting.bytes = waiting.bytes.saturating_sub(bytes);
+        drop(waiting);
+        self.drained.notify_all();
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing panics while it is held.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn is_full(&self) -> bool {
+        self.requests.len() >= MAX_QUEUED || self.bytes >= MAX_QUEUED_BYTES
+    }
+
+    fn is_idle(&self) -> bool {
+        #[cfg(test)]
+        if self.stalled {
+            return true;
+        }
+        self.requests.is_empty()
+    }
+}
+
+/// The thread's own state.
+pub(super) struct Writer {
+    /// `None` after a failure, until the database has been opened and read again.
+    connection: Option<Connection>,
+    path: PathBuf,
+    hands: Hands,
+    queue: Arc<Queue>,
+}
+
+/// What this owner holds, as far as it was acknowledged.
+pub(super) struct Hands {
+    owner: Owner,
+    owners: PathBuf,
+    held: HashMap<Arc<str>, u64>,
+}
+
+impl Writer {
+    pub(super) fn new(connection: Connection, path: PathBuf, owners: PathBuf, owner: Owner, queue: Arc<Queue>) -> Self {
+        Self { connection: Some(connection), path, hands: Hands { owner, owners, held: HashMap::new() }, queue }
+    }
+
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        let queue = Arc::clone(&self.queue);
+        let _closes = CloseOnExit(&queue);
+        queue.writer.get_or_init(|| thread::current().id());
+        let mut batch = Vec::new();
+        while queue.take(&mut batch) {
+            match self.commit(&mut batch) {
+                // Only now, with the commit behind them, may callers learn of their writes.
+                Ok(()) => batch.drain(..).for_each(|request| request.acknowledge(&mut self.hands)),
+                Err(error) => batch.drain(..).for_each(|request| request.fail(&error, &mut self.hands)),
+            }
+        }
+    }
+
+    /// Executes a batch in one transaction: one sync for all of it.
+    fn commit(&mut self, batch: &mut [Request]) -> Result<(), StoreError> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.reopen()?,
+        };
+        let committed = self.execute(&mut connection, batch);
+        match &committed {
+            // Waiting in vain for another process is no failure of ours.
+            Ok(()) | Err(StoreError::Locked { .. }) => self.connection = Some(connection),
+            Err(_) => poison(connection),
+        }
+        committed
+    }
+
+    fn execute(&self, connection: &mut Connection, batch: &mut [Request]) -> Result<(), StoreError> {
+        let failed = |doing| move |error| schema::explain(error, &self.path, doing);
+        let behavior = if batch.iter().all(|request| request.is_read()) {
+            TransactionBehavior::Deferred
+        } else {
+            TransactionBehavior::Immediate
+        };
+        let transaction = connection.transaction_with_behavior(behavior).map_err(failed("beginning a transaction"))?;
+        for request in batch {
+            request.execute(&transaction, &self.hands).map_err(failed("executing a request"))?;
+        }
+        #[cfg(test)]
+        self.queue.injected_failure().map_err(failed("committing"))?;
+        transaction.commit().map_err(failed("committing"))?;
+        #[cfg(test)]
+        self.queue.count_commit();
+        Ok(())
+    }
+
+    /// Opens and reads the database again, and starts a new log: nothing may be appended behind frames of which
+    /// nobody knows whether they reached the disk.
+    fn reopen(&self) -> Result<Connection, StoreError> {
+        let failed = |error| schema::explain(error, &self.path, "reading it again after a failure");
+        let connection = schema::connect(&self.path)?;
+        let busy: i64 =
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(failed)?;
+        if busy != 0 {
+            return Err(StoreError::Locked { path: self.path.clone(), waited: schema::BUSY_TIMEOUT });
+        }
+        Ok(connection)
+    }
+}
+
+/// Gives up the connection after a failed write or sync.
+///
+/// The sync is never tried again: the kernel may have marked the pages clean that it could not write, and a second sync
+/// would succeed without them.
+fn poison(connection: Connection) {
+    // Closing must not fold the log into the database: that is the reopened connection's decision.
+    let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+}
+
+impl Hands {
+    pub(super) fn owner(&self) -> &str {
+        self.owner.id()
+    }
+
+    /// The owner of a run, if it is alive and may not be taken over.
+    pub(super) fn living(&self, run: &str, owner: Option<String>) -> rusqlite::Result<Option<String>> {
+        let Some(owner) = owner else { return Ok(None) };
+        let alive = if owner == self.owner.id() {
+            // Ours, unless it is a release that could not be written.
+            self.held.contains_key(run)
+        } else {
+            owner::is_alive(&self.owners, &owner)
+                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?
+        };
+        Ok(alive.then_some(owner))
+    }
+
+    pub(super) fn hold(&mut self, run: &Arc<str>, token: u64) {
+        self.held.insert(Arc::clone(run), token);
+    }
+
+    pub(super) fn let_go(&mut self, run: &str, token: u64) {
+        if self.held.get(run) == Some(&token) {
+            self.held.remove(run);
+        }
+    }
+}
+
+/// Whatever ends the writer, a panic included, nobody waits for it afterwards.
+struct CloseOnExit<'q>(&'q Queue);
+
+impl Drop for CloseOnExit<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+        let requests = std::mem::take(&mut self.0.lock().requests);
+        drop(requests);
+    }
+}
+
+#[cfg(test)]
+impl Queue {
+    pub(super) fn fail_next_commit(&self) {
+        self.lock().fail_next_commit = true;
+    }
+
+    pub(super) fn commits(&self) -> u64 {
+        self.lock().commits
+    }
+
+    pub(super) fn while_stalled<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.lock().stalled = true;
+        let result = work();
+        self.lock().stalled = false;
+        self.filled.notify_all();
+        result
+    }
+
+    fn count_commit(&self) {
+        self.lock().commits += 1;
+    }
+
+    fn injected_failure(&self) -> rusqlite::Result<()> {
+        if std::mem::take(&mut self.lock().fail_next_commit) {
+            let io = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+            return Err(rusqlite::Error::SqliteFailure(io, None));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,366 @@
+//! Steps: calls whose result is recorded once.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::around::Around;
+use super::envelope::{self, Envelope, EnvelopeError};
+use super::error::{CheckpointError, StoreError};
+use super::fingerprint::{Fingerprint, InputHash};
+use super::owner::uuid;
+use super::record::{Appended, Step, StepRecord, unix_now};
+use super::run::{Run, Taken};
+use super::value::{Recorded, check_name};
+use super::{Checkpoint, POLICY};
+use crate::context::Context;
+use crate::observe::{self, What};
+use crate::outcome::Refusable;
+use crate::rejected::{FromRejected, Rejected};
+use crate::site::Site;
+
+/// A step about to be called: made by [`Checkpoint::step`].
+///
+/// Its run, its key and its input are taken when it is made, not when it is first polled: so steps under `join!` get
+/// their numbers in the order in which they are written, and a step that is spawned stays in the run it was called in.
+#[derive(Debug)]
+pub struct StepCall {
+    policy: Checkpoint,
+    name: &'static str,
+    run: Option<Arc<Run>>,
+    key: Option<String>,
+    input: Result<InputHash, String>,
+    site: Option<&'static Site>,
+    plan: Option<Plan>,
+}
+
+/// What becomes of the call.
+#[derive(Debug)]
+enum Plan {
+    /// No run, or inside another step: just call.
+    Plain,
+    /// An error before anything happens.
+    Refuse(CheckpointError),
+    /// Answer from the record, or execute and record.
+    Take(Taken),
+}
+
+impl StepCall {
+    pub(super) fn new(policy: Checkpoint, name: &'static str) -> Self {
+        let (run, in_step) = Around::with(|around| (around.run.clone(), around.step.is_some()));
+        let missing = policy.require_run && run.is_none();
+        Self {
+            policy,
+            name,
+            run: run.filter(|_| !in_step),
+            key: None,
+            input: Ok(InputHash::default()),
+            site: None,
+            plan: missing.then(|| Plan::Refuse(CheckpointError::NoRun { step: name.into() })),
+        }
+    }
+
+    /// What tells this call from the others of its name in the run. Without a key, calls are counted.
+    #[must_use]
+    pub fn key<K: fmt::Display + ?Sized>(mut self, key: &K) -> Self {
+        if self.run.is_some() {
+            self.key = Some(key.to_string());
+        }
+        self
+    }
+
+    /// The arguments: a record made with other ones is refused. Given several times, all of them count, in order.
+    #[must_use]
+    pub fn input<I: Fingerprint + ?Sized>(mut self, input: &I) -> Self {
+        if self.run.is_some() {
+            self.input = self.input.and_then(|before| Ok(before.then(input.fingerprint()?)));
+        }
+        self
+    }
+
+    /// Files the step's events under a site that was entered, and takes its key.
+    #[must_use]
+    pub fn at(mut self, site: &'static Site) -> Self {
+        self.site = Some(site);
+        self.take();
+        self
+    }
+
+    /// The session of one call that returns `R`.
+    #[must_use]
+    pub fn calls<R>(mut self) -> StepSession<R::Value, R::Error>
+    where
+        R: Refusable,
+        R::Value: Recorded,
+    {
+        self.take();
+        StepSession {
+            plan: self.plan.unwrap_or(Plan::Plain),
+            schema: self.policy.version,
+            site: self.site,
+            seal: envelope::seal::<R::Value>,
+            read: read::<R::Value>,
+            reject: <R::Error as FromRejected>::from_rejected,
+        }
+    }
+
+    /// Decides what becomes of the call, once.
+    fn take(&mut self) {
+        if self.plan.is_some() {
+            return;
+        }
+        self.plan = Some(match &self.run {
+            None => Plan::Plain,
+            Some(run) => self.take_in(run).map_or_else(Plan::Refuse, Plan::Take),
+        });
+    }
+
+    fn take_in(&self, run: &Arc<Run>) -> Result<Taken, CheckpointError> {
+        check_name("step", self.name)?;
+        if let Some(key) = &self.key {
+            check_name("step's key", key)?;
+        }
+        let input = self.input.clone().map_err(|reason| CheckpointError::Encode {
+            run: run.id().into(),
+            what: format!("the arguments of step `{}`", self.name),
+            reason,
+        })?;
+        run.take_step(self.name, self.key.as_deref(), input)
+    }
+}
+
+fn read<T: Recorded>(bytes: &[u8], schema: u16) -> Result<T, EnvelopeError> {
+    Envelope::parse(bytes)?.decode(schema)
+}
+
+/// One call of a step.
+///
+/// # Cancel safety
+///
+/// Dropping the future before its body has ended records nothing. Dropped after that, the result is recorded all the
+/// same, and the next call under the key is answered with it.
+pub struct StepSession<T, E> {
+    plan: Plan,
+    schema: u16,
+    site: Option<&'static Site>,
+    seal: fn(&T, u16) -> Result<Vec<u8>, EnvelopeError>,
+    read: fn(&[u8], u16) -> Result<T, EnvelopeError>,
+    reject: fn(Rejected) -> E,
+}
+
+impl<T, E> StepSession<T, E> {
+    /// Answers with the recorded result, or executes `body` and records what it returns. Only an `Ok` is recorded.
+    ///
+    /// # Errors
+    ///
+    /// The body's own error; or a [`Rejected::Checkpoint`].
+    pub async fn run<F: Future<Output = Result<T, E>>>(mut self, body: F) -> Result<T, E> {
+        let mut taken = match self.begin() {
+            Begun::Plain => return body.await,
+            Begun::Answered(answer) => return answer,
+            Begun::Repeat(taken, ticket) => {
+                let appended = ticket.await;
+                return self.repeated(taken, appended);
+            }
+            Begun::Execute(taken) => taken,
+        };
+        let value = inside(&taken).scope(body).await?;
+        match self.hand_over(&mut taken, &value) {
+            Ok(ticket) => {
+                let appended = ticket.await;
+                self.end(taken, value, appended)
+            }
+            Err(error) => Err((self.reject)(error.into())),
+        }
+    }
+
+    /// As [`run`](Self::run), blocking the thread.
+    ///
+    /// # Errors
+    ///
+    /// The body's own error; or a [`Rejected::Checkpoint`].
+    pub fn run_blocking(mut self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let mut taken = match self.begin() {
+            Begun::Plain => return body(),
+            Begun::Answered(answer) => return answer,
+            Begun::Repeat(taken, ticket) => return self.repeated(taken, ticket.wait()),
+            Begun::Execute(taken) => taken,
+        };
+        let value = inside(&taken).scope_blocking(body)?;
+        match self.hand_over(&mut taken, &value) {
+            Ok(ticket) => self.end(taken, value, ticket.wait()),
+            Err(error) => Err((self.reject)(error.into())),
+        }
+    }
+
+    fn begin(&mut self) -> Begun<T, E> {
+        let mut taken = match std::mem::replace(&mut self.plan, Plan::Plain) {
+            Plan::Plain => return Begun::Plain,
+            Plan::Refuse(error) => return Begun::Answered(Err((self.reject)(error.into()))),
+            Plan::Take(taken) => taken,
+        };
+        if let Some(record) = taken.record() {
+            let answer = self.replay(&taken, record);
+            if answer.is_ok() {
+                taken.answer();
+            }
+            return Begun::Answered(answer.map_err(|error| (self.reject)(error.into())));
+        }
+        if let Some(step) = taken.unanswered().cloned() {
+            let ticket = taken.hand_over(step);
+            return Begun::Repeat(taken, ticket);
+        }
+        Begun::Execute(taken)
+    }
+
+    /// The recorded value. One that cannot be read is an error: executing again would repeat the step's effect.
+    fn replay(&self, taken: &Taken, record: &StepRecord) -> Result<T, CheckpointError> {
+        let value = (self.read)(&record.value, self.schema)
+            .map_err(|error| error.about(taken.run.id(), format!("step `{}`", taken.key), self.schema))?;
+        observe::emit(self.site, POLICY, What::Replayed { run: taken.run.id(), step: &taken.key });
+        Ok(value)
+    }
+
+    /// Seals the value, proves that it can be read back, and hands it to the store.
+    fn hand_over(&self, taken: &mut Taken, value: &T) -> Result<super::Ticket<Vec<Appended>>, CheckpointError> {
+        let run = &taken.run;
+        let sealed = (self.seal)(value, self.schema)
+            .map_err(|error| error.about(run.id(), format!("step `{}`", taken.key), self.schema))?;
+        if let Err(error) = (self.read)(&sealed, self.schema) {
+            return Err(error.not_round_trip(run.id(), &taken.key));
+        }
+        let step = Step {
+            lease: run.lease.clone(),
+            key: Arc::clone(&taken.key),
+            schema: self.schema,
+            input: taken.input,
+            value: sealed.into(),
+            version: run.version.into(),
+            at: unix_now(),
+        };
+        Ok(taken.hand_over(step))
+    }
+
+    /// The store has answered a step that was executed.
+    fn end(&self, taken: Taken, value: T, appended: Result<Vec<Appended>, StoreError>) -> Result<T, E> {
+        match self.recorded(&taken, appended) {
+            Ok(None) => {
+                observe::emit(self.site, POLICY, What::Recorded { run: taken.run.id(), step: &taken.key });
+                taken.answer();
+                Ok(value)
+            }
+            // Somebody recorded it first: that record stands.
+            Ok(Some(record)) => self.settle(taken, &record),
+            Err(error) => Err((self.reject)(error.into())),
+        }
+    }
+
+    /// The store has answered a step that an earlier call had handed to it.
+    fn repeated(&self, taken: Taken, appended: Result<Vec<Appended>, StoreError>) -> Result<T, E> {
+        let step = taken.unanswered().map(|step| Arc::clone(&step.value));
+        match (self.recorded(&taken, appended), step) {
+            (Ok(Some(record)), _) => self.settle(taken, &record),
+            (Ok(None), Some(value)) => {
+                let read = (self.read)(&value, self.schema);
+                let read =
+                    read.map_err(|error| error.about(taken.run.id(), format!("step `{}`", taken.key), self.schema));
+                taken.answer();
+                read.map_err(|error| (self.reject)(error.into()))
+            }
+            (Ok(None), None) => unreachable!("only an unanswered step is repeated"),
+            (Err(error), _) => Err((self.reject)(error.into())),
+        }
+    }
+
+    fn settle(&self, taken: Taken, record: &StepRecord) -> Result<T, E> {
+        let answer = self.replay(&taken, record);
+        if answer.is_ok() {
+            taken.answer();
+        }
+        answer.map_err(|error| (self.reject)(error.into()))
+    }
+
+    /// `None`: recorded now; `Some`: recorded before.
+    fn recorded(
+        &self,
+        taken: &Taken,
+        appended: Result<Vec<Appended>, StoreError>,
+    ) -> Result<Option<StepRecord>, CheckpointError> {
+        match appended?.pop() {
+            Some(Appended::Recorded { .. }) => Ok(None),
+            Some(Appended::Already(record)) if record.input == taken.input => Ok(Some(record)),
+            Some(Appended::Already(record)) => Err(CheckpointError::InputChanged {
+                run: taken.run.id().into(),
+                step: taken.key.as_ref().into(),
+                recorded: record.input.to_string(),
+                now: taken.input.to_string(),
+            }),
+            Some(Appended::Fenced { owner }) => Err(StoreError::Fenced { run: taken.run.id().into(), owner }.into()),
+            None => Err(StoreError::Closed { store: taken.run.store.url().into() }.into()),
+        }
+    }
+}
+
+impl<T, E> fmt::Debug for StepSession<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StepSession").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+enum Begun<T, E> {
+    Plain,
+    Answered(Result<T, E>),
+    Repeat(Taken, super::Ticket<Vec<Appended>>),
+    Execute(Taken),
+}
+
+/// The context of a step's body: steps inside of it are plain calls, and it has an idempotency key.
+fn inside(taken: &Taken) -> Context {
+    Context::current().with_around(|around| {
+        around.run = Some(Arc::clone(&taken.run));
+        around.step = Some(Arc::clone(&taken.key));
+    })
+}
+
+/// A key that is the same in every attempt at a step, in this process and after a crash.
+///
+/// Give it to the other side, so that a request that is sent again is recognised. It prints as a UUID.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey([u8; 32]);
+
+/// The key of the step that is being executed; `None` outside of a step.
+///
+/// It is made of the run's id and the step's key: make run ids unique for each piece of work, because the same id used
+/// for new work after its record was forgotten makes the same keys again. A run that starts again (`again`) makes new
+/// ones each time.
+///
+/// ```
+/// use ft_runtime::checkpoint::idempotency_key;
+/// assert_eq!(idempotency_key(), None);
+/// ```
+#[must_use]
+pub fn idempotency_key() -> Option<IdempotencyKey> {
+    Around::with(|around| {
+        let (run, step) = (around.run.as_ref()?, around.step.as_ref()?);
+        let mut hasher = Sha256::new();
+        hasher.update((run.id().len() as u64).to_le_bytes());
+        hasher.update(run.id());
+        hasher.update(run.incarnation.to_le_bytes());
+        hasher.update(step.as_bytes());
+        Some(IdempotencyKey(hasher.finalize().into()))
+    })
+}
+
+impl fmt::Display for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&uuid(&self.0))
+    }
+}
+
+impl fmt::Debug for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,171 @@
+//! The store handle: which backend runs use.
+
+use std::env;
+use std::fmt;
+use std::future::Future;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use super::around::Around;
+use super::backend::Backend;
+use super::error::StoreError;
+use super::memory::Memory;
+use super::record::{Filter, RunRecord, StateRecord, StepRecord};
+use super::sqlite::Sqlite;
+use super::ticket::Ticket;
+use crate::context::{Context, Scoped};
+use crate::sync::lock;
+
+/// The store of a program that says nothing else.
+const DEFAULT_URL: &str = "sqlite:.ft/ft.db";
+
+/// The store that runs use where no other is in scope.
+static INSTALLED: Mutex<Option<Store>> = Mutex::new(None);
+
+/// A place where runs, steps and saved states are kept: a cheap handle, to be cloned.
+///
+/// A program that does nothing uses `sqlite:.ft/ft.db` under its working directory, or what the environment variable
+/// `FT_STORE` names.
+///
+/// | URL | store |
+/// |---|---|
+/// | `sqlite:PATH` | an SQLite database; several processes may open it; survives `kill -9` and power cuts |
+/// | `memory:` | gone with the last handle; for tests |
+///
+/// ```
+/// use ft_runtime::checkpoint::{Filter, Store};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = Store::open("memory:")?;
+/// let runs = store.runs(Filter::default()).await?;
+/// assert!(runs.is_empty());
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Store {
+    backend: Arc<dyn Backend>,
+}
+
+impl Store {
+    /// Opens a store, creating it and the directories above it where they are missing.
+    ///
+    /// Opening one SQLite file twice in a process gives two handles to the same store. It reads and may create files,
+    /// so it can block for some milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// An unknown kind of URL; a path that cannot be written; a file that is no database, or another program's, or a
+    /// newer ft's; a file system on which the database would not survive a power cut. What was there stays as it was.
+    pub fn open(url: &str) -> Result<Self, StoreError> {
+        if url == "memory:" {
+            return Ok(Self::from_backend(Arc::new(Memory::new())));
+        }
+        match url.strip_prefix("sqlite:") {
+            Some(path) => {
+                let path = path.strip_prefix("//").unwrap_or(path);
+                Ok(Self::from_backend(Sqlite::open(Path::new(path))?))
+            }
+            None => Err(StoreError::UnknownScheme { url: url.to_owned() }),
+        }
+    }
+
+    /// A store of your own making.
+    pub fn from_backend(backend: Arc<dyn Backend>) -> Self {
+        Self { backend }
+    }
+
+    /// Makes this the store of every run in the process that has no other in [scope](Self::scope).
+    pub fn install(self) {
+        let before = lock(&INSTALLED).replace(self);
+        // Closing a store waits for its writer; not under the lock.
+        drop(before);
+    }
+
+    /// The store that a run started here would use: the one in scope, the installed one, or the one that `FT_STORE`
+    /// names (default `sqlite:.ft/ft.db`), which is opened and installed then.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), where it has to be opened.
+    pub fn current() -> Result<Self, StoreError> {
+        if let Some(store) = Around::with(|around| around.store.clone()) {
+            return Ok(store);
+        }
+        let mut installed = lock(&INSTALLED);
+        if let Some(store) = &*installed {
+            return Ok(store.clone());
+        }
+        // Opened under the lock: a second caller waits for this one instead of opening it too.
+        let url = env::var("FT_STORE").unwrap_or_else(|_| DEFAULT_URL.into());
+        let store = Self::open(&url)?;
+        *installed = Some(store.clone());
+        Ok(store)
+    }
+
+    /// Runs `future` with this store for every run in it: what tests use.
+    ///
+    /// ```
+    /// use ft_runtime::checkpoint::Store;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let store = Store::open("memory:").unwrap();
+    /// store.scope(async { assert_eq!(Store::current().unwrap().url(), "memory:") }).await;
+    /// # }
+    /// ```
+    pub fn scope<F: Future>(&self, future: F) -> Scoped<F> {
+        self.context().scope(future)
+    }
+
+    /// As [`scope`](Self::scope), for blocking code.
+    pub fn scope_blocking<R>(&self, call: impl FnOnce() -> R) -> R {
+        self.context().scope_blocking(call)
+    }
+
+    /// The URL that opens this store again.
+    pub fn url(&self) -> &str {
+        self.backend.url()
+    }
+
+    /// The name of this process start in the store.
+    pub fn owner(&self) -> &str {
+        self.backend.owner()
+    }
+
+    /// Runs, in the order of their ids.
+    pub fn runs(&self, filter: Filter) -> Ticket<Vec<RunRecord>> {
+        self.backend.list(filter)
+    }
+
+    /// The recorded steps of a run, in the order in which they were recorded.
+    pub fn steps(&self, run: &str) -> Ticket<Vec<StepRecord>> {
+        self.backend.steps(run)
+    }
+
+    /// The stored versions of a saved state, newest first.
+    pub fn states(&self, run: &str, name: &str) -> Ticket<Vec<StateRecord>> {
+        self.backend.states(run, name)
+    }
+
+    /// Deletes a run and all that is recorded of it; its name is free again. `false` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::RunBusy`] while a living process executes it.
+    pub fn delete(&self, run: &str) -> Ticket<bool> {
+        self.backend.delete(run)
+    }
+
+    /// The backend behind the handle.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    fn context(&self) -> Context {
+        Context::current().with_around(|around| around.store = Some(self.clone()))
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Store").field(&self.url()).finish()
+    }
+}

@@ -1,0 +1,137 @@
+//! What is special to the embedded store.
+
+use std::fs;
+use std::sync::Arc;
+
+use super::World;
+use crate::checkpoint::sqlite::Sqlite;
+use crate::checkpoint::{Appended, Backend, Claim, Claimed, InputHash, Lease, Step, Store, StoreError, Ticket};
+
+fn open(world: &World) -> Sqlite {
+    Sqlite::open_as_new_owner(&world.path()).unwrap()
+}
+
+fn claim(run: &str) -> Claim {
+    Claim { run: run.into(), function: "work".into(), version: 0, again: false, at: 0 }
+}
+
+fn append(store: &Sqlite, run: &str, key: String) -> Ticket<Vec<Appended>> {
+    store.append(vec![Step {
+        lease: Lease { run: run.into(), token: 1 },
+        key: key.into(),
+        schema: 0,
+        input: InputHash::default(),
+        value: Arc::from(*b"value"),
+        version: 0,
+        at: 0,
+    }])
+}
+
+#[test]
+fn steps_of_many_producers_share_one_commit() {
+    let world = World::sqlite();
+    let store = open(&world);
+    let _ = store.claim(claim("r")).wait().unwrap();
+    let before = store.commits();
+    let tickets: Vec<_> = store.while_stalled(|| (0..64).map(|n| append(&store, "r", format!("s#{n}"))).collect());
+    for (n, ticket) in tickets.into_iter().enumerate() {
+        assert_eq!(ticket.wait().unwrap(), [Appended::Recorded { seq: n as u64 + 1 }]);
+    }
+    assert_eq!(store.commits() - before, 1);
+}
+
+#[test]
+fn what_is_enqueued_is_written_though_nobody_waits_and_the_store_is_dropped() {
+    let world = World::sqlite();
+    let store = open(&world);
+    store.while_stalled(|| {
+        drop(store.claim(claim("r")));
+        drop(append(&store, "r", "s#1".into()));
+    });
+    drop(store);
+    assert_eq!(open(&world).steps("r").wait().unwrap().len(), 1);
+}
+
+#[test]
+fn a_failed_commit_answers_every_waiter_with_the_error_and_nothing_of_it_is_kept() {
+    let world = World::sqlite();
+    let store = open(&world);
+    let _ = store.claim(claim("r")).wait().unwrap();
+    let tickets: Vec<_> = store.while_stalled(|| {
+        store.fail_next_commit();
+        (0..3).map(|n| append(&store, "r", format!("s#{n}"))).collect()
+    });
+    for ticket in tickets {
+        assert!(matches!(ticket.wait(), Err(StoreError::Failed { .. })));
+    }
+    // The connection was opened and read again before this is acknowledged.
+    assert_eq!(append(&store, "r", "s#9".into()).wait().unwrap(), [Appended::Recorded { seq: 1 }]);
+    assert_eq!(store.steps("r").wait().unwrap().len(), 1);
+}
+
+#[test]
+fn a_release_that_could_not_be_written_does_not_keep_the_run_from_its_own_process() {
+    let world = World::sqlite();
+    let store = open(&world);
+    let _ = store.claim(claim("r")).wait().unwrap();
+    store.fail_next_commit();
+    assert!(store.release(Lease { run: "r".into(), token: 1 }).wait().is_err());
+    assert!(matches!(store.claim(claim("r")).wait().unwrap(), Claimed::Granted(granted) if granted.token == 2));
+}
+
+#[test]
+fn one_path_opened_twice_in_a_process_is_one_store() {
+    let world = World::sqlite();
+    fs::create_dir(world.scratch.join("sub")).unwrap();
+    let first = Store::open(&format!("sqlite:{}", world.path().display())).unwrap();
+    let second = Store::open(&format!("sqlite:{}", world.scratch.join("sub/../ft.db").display())).unwrap();
+    assert!(Arc::ptr_eq(first.backend(), second.backend()));
+    assert!(Arc::ptr_eq(first.backend(), Store::open(first.url()).unwrap().backend()));
+}
+
+#[test]
+fn missing_directories_are_made() {
+    let world = World::sqlite();
+    let path = world.scratch.join("a/b/ft.db");
+    let store = Store::open(&format!("sqlite:{}", path.display())).unwrap();
+    assert!(path.is_file());
+    drop(store);
+    let left = fs::read_dir(world.scratch.join("a/b")).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left.collect();
+    assert!(left.iter().all(|name| *name == "ft.db" || *name == "ft.db.owners"), "{left:?}");
+}
+
+#[test]
+fn two_processes_may_write_to_one_file_at_the_same_time() {
+    let world = World::sqlite();
+    let write = |name: &'static str| {
+        let store = open(&world);
+        move || {
+            let _ = store.claim(claim(name)).wait().unwrap();
+            for n in 0..50 {
+                let _ = append(&store, name, format!("s#{n}")).wait().unwrap();
+            }
+        }
+    };
+    let threads = [write("a"), write("b")].map(std::thread::spawn);
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let store = open(&world);
+    assert_eq!(store.steps("a").wait().unwrap().len(), 50);
+    assert_eq!(store.steps("b").wait().unwrap().len(), 50);
+}
+
+#[test]
+fn an_abandoned_claim_is_given_back_even_from_the_writers_own_thread() {
+    let world = World::sqlite();
+    let store = Arc::new(open(&world));
+    let heir = Arc::clone(&store);
+    store.while_stalled(|| {
+        store.claim(claim("r")).abandon(move |claimed| {
+            let Ok(Claimed::Granted(granted)) = claimed else { panic!("{claimed:?}") };
+            drop(heir.release(Lease { run: "r".into(), token: granted.token }));
+        });
+    });
+    // The second claim may be in the batch of the first, before the release: then it is told so.
+    let granted = std::iter::repeat_with(|| store.claim(claim("r")).wait().unwrap()).take(3);
+    assert!(granted.into_iter().any(|claimed| matches!(claimed, Claimed::Granted(_))));
+}

@@ -1,0 +1,74 @@
+//! What can be recorded, and what is said when it cannot.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::envelope::{EnvelopeError, MAX_LEN};
+use super::error::CheckpointError;
+
+/// The result of a run or a step: a value that serialises and can be read back.
+///
+/// Implemented for every `T: Serialize + DeserializeOwned`; derive those, not this.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be recorded by `#[checkpoint]`",
+    label = "`{Self}` must implement `serde::Serialize` and `serde::de::DeserializeOwned`",
+    note = "derive them: `#[derive(serde::Serialize, serde::Deserialize)]`; a recorded value owns its data, it cannot borrow"
+)]
+pub trait Recorded: Serialize + DeserializeOwned {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned> Recorded for T {}
+
+impl EnvelopeError {
+    /// The error of a run, about one of its values.
+    pub(super) fn about(self, run: &str, what: String, now: u16) -> CheckpointError {
+        let run = run.to_owned();
+        match self {
+            Self::Corrupt { what: reason } => CheckpointError::Corrupt { run, what, reason: reason.into() },
+            Self::Unsupported { what: part, found } => CheckpointError::Decode {
+                run,
+                what,
+                recorded: format!("{part} {found} of a newer ft"),
+                now: "values of this ft".into(),
+                reason: "update ft".into(),
+            },
+            Self::FutureSchema { recorded, now } => CheckpointError::FutureSchema { run, what, recorded, now },
+            Self::Decode { recorded, reason } => CheckpointError::Decode {
+                run,
+                what,
+                recorded: format!("schema {recorded}"),
+                now: format!("schema {now}"),
+                reason,
+            },
+            Self::Encode { reason } => CheckpointError::Encode { run, what, reason },
+            Self::TooLarge => CheckpointError::TooLarge { run, what, limit: MAX_LEN },
+        }
+    }
+
+    /// The error of a value that did not survive being written and read.
+    pub(super) fn not_round_trip(self, run: &str, step: &str) -> CheckpointError {
+        let reason = match self {
+            Self::Decode { reason, .. } => reason,
+            other => format!("{other:?}"),
+        };
+        CheckpointError::NotRoundTrip { run: run.into(), step: step.into(), reason }
+    }
+}
+
+/// Names stand in every message and every list.
+const MAX_NAME: usize = 255;
+
+/// A name that a store, a message and a list can bear.
+pub(super) fn check_name(what: &'static str, name: &str) -> Result<(), CheckpointError> {
+    let reason = if name.is_empty() {
+        "it is empty"
+    } else if name.len() > MAX_NAME {
+        "it is longer than 255 bytes"
+    } else if name.chars().any(char::is_control) {
+        "it contains a control character"
+    } else {
+        return Ok(());
+    };
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
+    Err(CheckpointError::BadName { what, name: shown, reason })
+}
