@@ -40,7 +40,6 @@ pub use deadline::{Deadline, Under};
 pub use error::Error;
 pub use fault::{Fault, FaultKind};
 pub use faults::FaultEntry;
-pub use ft_macros::{Fault, retry};
 pub use outcome::{Outcome, Refusable};
 pub use rejected::{FromRejected, Invalid, Rejected};
 pub use retry::{Attempts, Hint, Retry, RetryWith, Wait, Waiting};
