@@ -50,6 +50,7 @@ fn over(target: &Ident, pool: &Expr, args: &Args, call: &Call, bind: TokenStream
     let judgement = judgement(args);
     let head = body.head;
     body.head = quote_spanned!(here=> let #target = &*target; #head);
+    let again = quote_spanned!(call.blamed()=> candidates.again(&outcome));
     let run = call.run(&quote_spanned!(here=> candidates), &args.clone, body);
     quote_spanned! {here=>
         #bind
@@ -59,7 +60,7 @@ fn over(target: &Ident, pool: &Expr, args: &Args, call: &Call, bind: TokenStream
             ::core::result::Result::Ok(mut candidates) => loop {
                 let target = candidates.current();
                 let outcome: #outcome = #run;
-                if !candidates.again(&outcome) {
+                if !#again {
                     break outcome;
                 }
             },
@@ -93,10 +94,10 @@ fn among(
     let names =
         std::iter::once(own).chain(targets.iter().map(|target| target.to_token_stream().to_string().replace(' ', "")));
 
-    let mut arguments = TokenStream::new();
+    let mut arguments = Vec::new();
     for (argument, span) in &call.arguments {
         match argument {
-            Some(argument) => arguments.extend(quote_spanned!(here=> #argument,)),
+            Some(argument) => arguments.push(argument),
             None => errors.at(*span, "the other targets get the same arguments: give this one a plain name"),
         }
     }
@@ -109,7 +110,13 @@ fn among(
             let receiver = Ident::new(receiver, target.span());
             quote!(#receiver,)
         });
-        quote_spanned!(here=> #index => #target(#receiver #arguments) #wait,)
+        // An argument that does not fit is the target's fault.
+        let arguments = arguments.iter().map(|&argument| {
+            let mut argument = argument.clone();
+            argument.set_span(argument.span().located_at(target.span()));
+            argument
+        });
+        quote_spanned!(here=> #index => #target(#receiver #(#arguments),*) #wait,)
     });
     let own = braced(body.code.clone(), here);
     let code = quote_spanned! {here=>
@@ -120,6 +127,7 @@ fn among(
     };
     let run =
         call.run(&quote_spanned!(here=> candidates), &args.clone, Body { head: body.head, code, diverges: false });
+    let again = quote_spanned!(call.blamed()=> candidates.again(&outcome));
     quote_spanned! {here=>
         #bind
         let targets = {
@@ -130,7 +138,7 @@ fn among(
         loop {
             let target = candidates.current();
             let outcome: #outcome = #run;
-            if !candidates.again(&outcome) {
+            if !#again {
                 break outcome;
             }
         }
