@@ -121,7 +121,6 @@ impl Waiting {
 pub(super) struct Writer {
     /// `None` after a failure, until the database has been opened and read again.
     connection: Option<Connection>,
-    path: PathBuf,
     hands: Hands,
     queue: Arc<Queue>,
 }
@@ -129,13 +128,14 @@ pub(super) struct Writer {
 /// What this owner holds, as far as it was acknowledged.
 pub(super) struct Hands {
     owner: Owner,
+    path: PathBuf,
     owners: PathBuf,
     held: HashMap<Arc<str>, u64>,
 }
 
 impl Writer {
     pub(super) fn new(connection: Connection, path: PathBuf, owners: PathBuf, owner: Owner, queue: Arc<Queue>) -> Self {
-        Self { connection: Some(connection), path, hands: Hands { owner, owners, held: HashMap::new() }, queue }
+        Self { connection: Some(connection), hands: Hands { owner, path, owners, held: HashMap::new() }, queue }
     }
 
     /// Works until the queue is closed and empty.
@@ -169,7 +169,7 @@ impl Writer {
     }
 
     fn execute(&self, connection: &mut Connection, batch: &mut [Request]) -> Result<(), StoreError> {
-        let failed = |doing| move |error| schema::explain(error, &self.path, doing);
+        let failed = |doing| move |error| schema::explain(error, &self.hands.path, doing);
         let behavior = if batch.iter().all(|request| request.is_read()) {
             TransactionBehavior::Deferred
         } else {
@@ -190,12 +190,12 @@ impl Writer {
     /// Opens and reads the database again, and starts a new log: nothing may be appended behind frames of which
     /// nobody knows whether they reached the disk.
     fn reopen(&self) -> Result<Connection, StoreError> {
-        let failed = |error| schema::explain(error, &self.path, "reading it again after a failure");
-        let connection = schema::connect(&self.path)?;
+        let failed = |error| schema::explain(error, &self.hands.path, "reading it again after a failure");
+        let connection = schema::connect(&self.hands.path)?;
         let busy: i64 =
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(failed)?;
         if busy != 0 {
-            return Err(StoreError::Locked { path: self.path.clone(), waited: schema::BUSY_TIMEOUT });
+            return Err(StoreError::Locked { path: self.hands.path.clone(), waited: schema::BUSY_TIMEOUT });
         }
         Ok(connection)
     }
@@ -216,16 +216,25 @@ impl Hands {
     }
 
     /// The owner of a run, if it is alive and may not be taken over.
-    pub(super) fn living(&self, run: &str, owner: Option<String>) -> rusqlite::Result<Option<String>> {
+    pub(super) fn living(&self, run: &str, owner: Option<String>) -> Result<Option<String>, StoreError> {
         let Some(owner) = owner else { return Ok(None) };
         let alive = if owner == self.owner.id() {
             // Ours, unless it is a release that could not be written.
             self.held.contains_key(run)
         } else {
-            owner::is_alive(&self.owners, &owner)
-                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?
+            // Where it cannot be told, nothing is taken over.
+            owner::is_alive(&self.owners, &owner).map_err(|error| StoreError::Failed {
+                store: format!("sqlite:{}", self.path.display()),
+                doing: "asking whether the owner of a run is alive",
+                reason: error.to_string(),
+            })?
         };
         Ok(alive.then_some(owner))
+    }
+
+    /// A row that makes no sense.
+    pub(super) fn damaged(&self, error: &rusqlite::Error) -> StoreError {
+        StoreError::Damaged { path: self.path.clone(), reason: error.to_string() }
     }
 
     pub(super) fn hold(&mut self, run: &Arc<str>, token: u64) {

@@ -85,6 +85,7 @@ async fn a_damaged_step_is_neither_used_nor_executed_again() {
     for sql in [
         "UPDATE ft_step SET value = substr(value, 1, length(value) - 1)",
         "UPDATE ft_step SET value = substr(value, 1, 28) || x'07'",
+        "UPDATE ft_step SET value = CAST(substr(value, 1, 28) || x'07' AS BLOB)",
         "UPDATE ft_step SET value = x''",
     ] {
         let world = World::sqlite();
@@ -100,6 +101,23 @@ async fn a_damaged_step_is_neither_used_nor_executed_again() {
         assert!(matches!(&error, CheckpointError::Corrupt { run, what, .. } if run == "r" && what.contains("step(5)")));
         assert_eq!(store.steps("r").await.unwrap(), before);
     }
+}
+
+#[tokio::test]
+async fn a_row_that_makes_no_sense_fails_its_own_run_and_no_other() {
+    let world = World::sqlite();
+    let store = world.store();
+    for id in ["r", "other"] {
+        let failed = store.scope(run(id).run(async {
+            step(1).await?;
+            Err(Error::Failed("crash".into()))
+        }));
+        failed.await.unwrap_err();
+    }
+    world.tamper("UPDATE ft_step SET input = x'00' WHERE run = 'r'");
+    let error = refused(store.scope(run("r").run(async { step(1).await })).await);
+    assert!(matches!(error, CheckpointError::Store(StoreError::Damaged { .. })), "{error:?}");
+    assert_eq!(store.scope(run("other").run(async { step(1).await })).await.unwrap(), 1);
 }
 
 #[tokio::test]
