@@ -31,6 +31,10 @@ mod time;
 pub use attempt::Attempt;
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Charge, RetryBudget};
+#[cfg(feature = "checkpoint")]
+pub use checkpoint::{
+    Again, Checkpoint, CheckpointError, Every, IdempotencyKey, Saved, Store, StoreError, idempotency_key,
+};
 pub use context::{Context, Scoped};
 pub use deadline::{Deadline, Under};
 pub use error::Error;

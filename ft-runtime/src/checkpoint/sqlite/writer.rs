@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
@@ -12,6 +13,7 @@ use super::requests::Request;
 use super::schema;
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::owner::{self, Owner};
+use crate::time;
 
 /// Requests that may wait; one more makes its caller wait.
 const MAX_QUEUED: usize = 4096;
@@ -24,6 +26,9 @@ const MAX_BATCH: usize = 1024;
 
 /// Bytes after which a transaction takes no further request.
 const MAX_BATCH_BYTES: usize = 16 << 20;
+
+/// The part of a commit's time that is spent on gathering the next batch.
+const GATHERING_SHARE: u32 = 8;
 
 /// What waits for the writer.
 #[derive(Default)]
@@ -75,13 +80,21 @@ impl Queue {
     }
 
     /// Moves the next batch into `batch`, waiting for one. `false` when closed and empty.
-    fn take(&self, batch: &mut Vec<Request>) -> bool {
+    ///
+    /// The callers that were just answered are about to ask again. Taking the first one alone would make the others
+    /// wait for a sync of its own, so up to `patience` is spent on letting `expected` requests come together.
+    fn take(&self, batch: &mut Vec<Request>, expected: usize, patience: Duration) -> bool {
         let mut waiting = self.lock();
         while waiting.is_idle() {
             if waiting.closed {
                 return false;
             }
             waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        if waiting.requests.len() < expected && !waiting.closed {
+            let gathering = |waiting: &mut Waiting| waiting.requests.len() < expected && !waiting.closed;
+            let gathered = self.filled.wait_timeout_while(waiting, patience, gathering);
+            waiting = gathered.unwrap_or_else(PoisonError::into_inner).0;
         }
         let mut bytes = 0;
         while batch.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
@@ -144,8 +157,13 @@ impl Writer {
         let _closes = CloseOnExit(&queue);
         queue.writer.get_or_init(|| thread::current().id());
         let mut batch = Vec::new();
-        while queue.take(&mut batch) {
-            match self.commit(&mut batch) {
+        let (mut expected, mut patience) = (1, Duration::ZERO);
+        while queue.take(&mut batch, expected, patience) {
+            let began = time::now();
+            let committed = self.commit(&mut batch);
+            expected = batch.len();
+            patience = (time::now() - began) / GATHERING_SHARE;
+            match committed {
                 // Only now, with the commit behind them, may callers learn of their writes.
                 Ok(()) => batch.drain(..).for_each(|request| request.acknowledge(&mut self.hands)),
                 Err(error) => batch.drain(..).for_each(|request| request.fail(&error, &mut self.hands)),

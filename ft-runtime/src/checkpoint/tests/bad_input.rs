@@ -51,11 +51,13 @@ fn a_path_that_cannot_be_written_is_named() {
 
 #[test]
 fn a_file_that_is_no_database_stays_as_it_was() {
-    let world = World::sqlite();
-    let content = b"the user's notes, long enough to be read as a header ".repeat(40);
-    fs::write(world.path(), &content).unwrap();
-    assert_eq!(open(&world.path()).unwrap_err(), StoreError::NotADatabase { path: world.path() });
-    assert_eq!(fs::read(world.path()).unwrap(), content);
+    for len in [1, 50, 5000] {
+        let world = World::sqlite();
+        let content = b"notes ".repeat(len);
+        fs::write(world.path(), &content).unwrap();
+        assert_eq!(open(&world.path()).unwrap_err(), StoreError::NotADatabase { path: world.path() });
+        assert_eq!(fs::read(world.path()).unwrap(), content);
+    }
 }
 
 #[test]
@@ -212,10 +214,10 @@ async fn names_that_nobody_could_read_are_refused() {
 #[tokio::test]
 async fn a_result_that_is_too_large_is_refused_before_it_is_recorded() {
     let store = Store::open("memory:").unwrap();
-    type Large = Result<Vec<u8>, Error<String>>;
+    type Large = Result<String, Error<String>>;
     let outcome = store.scope(run("r").run(async {
         let step = Checkpoint::new().step("large").calls::<Large>();
-        step.run(async { Ok(vec![200; 40 << 20]) }).await?;
+        step.run(async { Ok("x".repeat(65 << 20)) }).await?;
         Ok(1)
     }));
     let error = refused(outcome.await);
