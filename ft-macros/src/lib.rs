@@ -1,1 +1,29 @@
-//! Work in progress.
+//! Attributes of ft. Use them through `ft-runtime`, which exports and documents them.
+#![allow(missing_docs, reason = "documented where they are exported")]
+
+use proc_macro::TokenStream;
+
+#[proc_macro_attribute]
+pub fn retry(args: TokenStream, item: TokenStream) -> TokenStream {
+    ft_macros_core::expand("retry", args.into(), item.into()).into()
+}
+
+#[proc_macro_attribute]
+pub fn failover(args: TokenStream, item: TokenStream) -> TokenStream {
+    ft_macros_core::expand("failover", args.into(), item.into()).into()
+}
+
+#[proc_macro_attribute]
+pub fn checkpoint(args: TokenStream, item: TokenStream) -> TokenStream {
+    ft_macros_core::expand("checkpoint", args.into(), item.into()).into()
+}
+
+#[proc_macro_attribute]
+pub fn checkpoint_without_feature(args: TokenStream, item: TokenStream) -> TokenStream {
+    ft_macros_core::expand("checkpoint_without_feature", args.into(), item.into()).into()
+}
+
+#[proc_macro_derive(Fault, attributes(fault))]
+pub fn derive_fault(item: TokenStream) -> TokenStream {
+    ft_macros_core::derive_fault(item.into()).into()
+}

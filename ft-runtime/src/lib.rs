@@ -5,7 +5,9 @@
 // Lets the expansions of our own attributes find `::ft_runtime` in this crate's tests.
 extern crate self as ft_runtime;
 
+mod adapt;
 mod attempt;
+mod attributes;
 mod backoff;
 mod budget;
 #[cfg(feature = "checkpoint")]
@@ -29,6 +31,8 @@ pub mod testing;
 mod time;
 
 pub use attempt::Attempt;
+#[doc(inline)]
+pub use attributes::{Fault, checkpoint, failover, retry};
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Charge, RetryBudget};
 #[cfg(feature = "checkpoint")]

@@ -1,5 +1,6 @@
 //! Again after a failure.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
@@ -165,24 +166,14 @@ impl Retry {
     /// # }
     /// ```
     #[inline]
-    pub fn attempts<R: Outcome>(&self) -> Attempts<'_, R::Value, R::Error> {
-        self.session(Judge::by_fault(), None)
+    pub fn attempts<R: Outcome>(&self) -> Attempts<&Self, R::Value, R::Error> {
+        Attempts::begin(self)
     }
 
+    /// As [`attempts`](Self::attempts), for a session that outlives the value: a future that a layer answers with.
     #[inline]
-    fn session<T, E, J>(&self, judge: J, site: Option<&'static Site>) -> Attempts<'_, T, E, J> {
-        if let Some(budget) = self.budget {
-            budget.deposit();
-        }
-        Attempts {
-            policy: self,
-            site,
-            attempt: Attempt::FIRST,
-            previous: Duration::ZERO,
-            deadline: self.deadline.map(Deadline::after),
-            judge,
-            outcome: PhantomData,
-        }
+    pub fn into_attempts<R: Outcome>(self) -> Attempts<Self, R::Value, R::Error> {
+        Attempts::begin(self)
     }
 
     /// Makes the call, and again while it fails with an error that its [`Fault`](crate::Fault) allows to repeat.
@@ -308,7 +299,7 @@ impl<'p, A: Accept, V, U, H> RetryWith<'p, A, V, U, H> {
         Fut: Future<Output = Result<T, E>>,
         Judge<A, V, U, H>: Judgement<T, E>,
     {
-        let mut attempts = self.policy.session::<T, E, _>(self.judge, enter(self.site));
+        let mut attempts = self.begin();
         loop {
             let wait = {
                 let outcome = attempts.run(call(attempts.attempt())).await;
@@ -330,7 +321,7 @@ impl<'p, A: Accept, V, U, H> RetryWith<'p, A, V, U, H> {
     where
         Judge<A, V, U, H>: Judgement<T, E>,
     {
-        let mut attempts = self.policy.session::<T, E, _>(self.judge, enter(self.site));
+        let mut attempts = self.begin();
         loop {
             let outcome = attempts.run_blocking(&mut call);
             match attempts.again(&outcome) {
@@ -339,18 +330,22 @@ impl<'p, A: Accept, V, U, H> RetryWith<'p, A, V, U, H> {
             }
         }
     }
-}
 
-fn enter(site: Option<&'static Site>) -> Option<&'static Site> {
-    site.map(Site::enter)
+    fn begin<T, E>(self) -> Attempts<&'p Retry, T, E, Judge<A, V, U, H>> {
+        let attempts = Attempts::begin(self.policy).by(self.judge);
+        match self.site {
+            Some(site) => attempts.at(site.enter()),
+            None => attempts,
+        }
+    }
 }
 
 /// The attempts of one call: the session that all doors share. See [`Retry::attempts`].
 ///
 /// Dropping it at any point gives everything back.
 #[derive(Debug)]
-pub struct Attempts<'p, T, E, J = Judge> {
-    policy: &'p Retry,
+pub struct Attempts<P, T, E, J = Judge> {
+    policy: P,
     site: Option<&'static Site>,
     attempt: Attempt,
     previous: Duration,
@@ -359,11 +354,37 @@ pub struct Attempts<'p, T, E, J = Judge> {
     outcome: PhantomData<fn(&T, &E)>,
 }
 
-impl<'p, T, E, J> Attempts<'p, T, E, J> {
+impl<P: Borrow<Retry>, T, E> Attempts<P, T, E> {
+    #[inline]
+    fn begin(policy: P) -> Self {
+        let retry: &Retry = policy.borrow();
+        if let Some(budget) = retry.budget {
+            budget.deposit();
+        }
+        let deadline = retry.deadline.map(Deadline::after);
+        Self {
+            policy,
+            site: None,
+            attempt: Attempt::FIRST,
+            previous: Duration::ZERO,
+            deadline,
+            judge: Judge::by_fault(),
+            outcome: PhantomData,
+        }
+    }
+}
+
+impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
     /// Files the call under a site that was entered.
     #[inline]
     pub fn at(self, site: &'static Site) -> Self {
         Self { site: Some(site), ..self }
+    }
+
+    /// Takes a judgement that was put together elsewhere: by a layer for each of its calls.
+    #[inline]
+    pub fn by<K>(self, judge: K) -> Attempts<P, T, E, K> {
+        self.judged(|_| judge)
     }
 
     /// Which attempt is being made.
@@ -374,7 +395,7 @@ impl<'p, T, E, J> Attempts<'p, T, E, J> {
 
     /// Runs one attempt under the deadline of this call.
     #[inline]
-    pub fn run<F: Future<Output = Result<T, E>>>(&self, attempt: F) -> Under<F> {
+    pub fn run<F: Future>(&self, attempt: F) -> Under<F> {
         deadline::under(self.deadline, attempt)
     }
 
@@ -423,7 +444,7 @@ impl<'p, T, E, J> Attempts<'p, T, E, J> {
         match next {
             Ok(wait) => {
                 let what = What::Retrying { attempt, delay: wait.delay, fault };
-                if let Some(hook) = self.policy.before_retry {
+                if let Some(hook) = self.policy.borrow().before_retry {
                     hook(&Event { site: self.site.map_or("", Site::path), policy: POLICY, what: what.clone() });
                 }
                 observe::emit(self.site, POLICY, what);
@@ -440,7 +461,7 @@ impl<'p, T, E, J> Attempts<'p, T, E, J> {
 
     /// The decision itself: the wait before the next attempt, or why there is none.
     fn schedule(&self, failed: &Failed) -> Result<Wait, GaveUp> {
-        let policy = self.policy;
+        let policy: &Retry = self.policy.borrow();
         let retry = self.attempt.number();
         if !failed.again {
             return Err(GaveUp::NotRetryable);
@@ -470,10 +491,13 @@ impl<'p, T, E, J> Attempts<'p, T, E, J> {
     }
 }
 
-impl<'p, T, E, A: Accept, V, U, H> Attempts<'p, T, E, Judge<A, V, U, H>> {
+impl<P: Borrow<Retry>, T, E, A: Accept, V, U, H> Attempts<P, T, E, Judge<A, V, U, H>> {
     judgement_setters!(attempts_with);
+}
 
-    fn judged<K>(self, change: impl FnOnce(Judge<A, V, U, H>) -> K) -> Attempts<'p, T, E, K> {
+impl<P, T, E, J> Attempts<P, T, E, J> {
+    #[inline]
+    fn judged<K>(self, change: impl FnOnce(J) -> K) -> Attempts<P, T, E, K> {
         Attempts {
             policy: self.policy,
             site: self.site,
@@ -487,7 +511,7 @@ impl<'p, T, E, A: Accept, V, U, H> Attempts<'p, T, E, Judge<A, V, U, H>> {
 }
 
 macro_rules! attempts_with {
-    ($($part:ty),*) => { Attempts<'p, T, E, Judge<$($part),*>> };
+    ($($part:ty),*) => { Attempts<P, T, E, Judge<$($part),*>> };
 }
 use attempts_with;
 

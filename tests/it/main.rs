@@ -1,1 +1,8 @@
 //! The integration tests, one binary: a module per capability.
+
+mod events;
+mod flaky;
+mod matrix;
+mod parity;
+mod retry;
+mod tower_contract;

@@ -1,0 +1,192 @@
+//! The policy of an attribute as a value: keys become setters, and what can be checked by the compiler is.
+
+use proc_macro2::{Delimiter, Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::Expr;
+
+use crate::args::Args;
+use crate::errors::Errors;
+use crate::policy::Policy;
+use crate::tokens::{group, respan};
+
+/// When the value of an expression is known.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Known {
+    /// From its own tokens: literals, durations, calls on our value types.
+    Itself,
+    /// From constants that it names.
+    Constants,
+    /// When the function runs.
+    Late,
+}
+
+/// Types whose functions and methods are all `const`.
+const VALUE_TYPES: [&str; 7] = ["Backoff", "Jitter", "Duration", "Hint", "Again", "Some", "None"];
+
+/// `let retry = ..;`: a reference to the policy that the arguments describe.
+pub(crate) fn policy(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Errors) -> TokenStream {
+    let here = Span::mixed_site();
+    let local = Ident::new(policy.attribute, here);
+    let value = reference(policy, args, root, errors);
+    quote_spanned!(here=> let #local = #value;)
+}
+
+fn reference(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Errors) -> TokenStream {
+    let here = Span::mixed_site();
+    let setters = setters(args);
+    if let (Some(value), None) = (&args.value, policy.needs) {
+        return match value {
+            Expr::Reference(_) if setters.is_empty() => value.to_token_stream(),
+            Expr::Reference(_) => quote_spanned!(here=> &(#value) #setters),
+            Expr::Path(_) => quote_spanned!(here=> &#value #setters),
+            // A copy: a loop must not hold a borrow of `self` that the body needs.
+            Expr::Field(_) => quote_spanned!(here=> &{ #value } #setters),
+            value if literal(value) => {
+                let name = policy.attribute;
+                errors.at(
+                    first_span(value),
+                    format!("`#[{name}]` takes an existing policy here, as in `#[{name}(POLICY)]`; options have a name: `#[{name}(key = value)]`"),
+                );
+                TokenStream::new()
+            }
+            value => {
+                let ty = ty(policy, root, first_span(value));
+                quote_spanned!(here=> &#ty::from(#value) #setters)
+            }
+        };
+    }
+    let blamed = args.setters.first().map_or_else(Span::call_site, |(key, _)| key.span());
+    let constructor = match (&args.value, policy.needs) {
+        (None, Some(example)) => {
+            let name = policy.attribute;
+            errors.at(Span::call_site(), format!("`#[{name}]` needs its value: `#[{name}({example})]`"));
+            return TokenStream::new();
+        }
+        (Some(value), _) => {
+            let span = first_span(value);
+            let ty = ty(policy, root, span);
+            let function = Ident::new(if existing(value) { "from" } else { "new" }, span);
+            let value = group(Delimiter::Parenthesis, value.to_token_stream(), here.located_at(span));
+            quote_spanned!(span=> #ty::#function #value)
+        }
+        (None, None) => {
+            let ty = ty(policy, root, blamed);
+            quote_spanned!(blamed=> #ty::new())
+        }
+    };
+    let values = args.setters.iter().map(|(key, value)| {
+        if policy.runtime_keys.iter().any(|late| key == late) { Known::Late } else { known(value) }
+    });
+    let value =
+        args.value.as_ref().map_or(Known::Itself, |value| if existing(value) { Known::Late } else { known(value) });
+    match values.fold(value, Known::max) {
+        // A const item is evaluated wherever it stands, even in a generic function that nobody calls; a const block is not.
+        Known::Itself => {
+            let item = Ident::new(&policy.item(), here);
+            let ty = ty(policy, root, here);
+            quote_spanned!(here=> { const #item: #ty = #constructor #setters; &#item })
+        }
+        // An item cannot name `Self` or a type parameter.
+        Known::Constants => quote_spanned!(here=> &const { #constructor #setters }),
+        Known::Late => quote_spanned!(here=> &#constructor #setters),
+    }
+}
+
+/// `.key(value)`, one by one. The key and the value keep the user's span; the parentheses make rustc blame the call on
+/// this key, where it would otherwise join all spans from the first key on.
+fn setters(args: &Args) -> TokenStream {
+    args.setters.iter().map(|(key, value)| method(key, value.to_token_stream())).collect()
+}
+
+/// `.key(value)`
+pub(crate) fn method(key: &Ident, value: TokenStream) -> TokenStream {
+    let late = Span::mixed_site().located_at(key.span());
+    let value = group(Delimiter::Parenthesis, value, late);
+    quote_spanned!(late=> .#key #value)
+}
+
+fn ty(policy: &Policy, root: &TokenStream, span: Span) -> TokenStream {
+    let root = respan(root.clone(), span);
+    let ty = Ident::new(policy.ty, span);
+    quote_spanned!(span=> #root::#ty)
+}
+
+/// A leading value that may be a policy already: a path, a field, a reference.
+fn existing(value: &Expr) -> bool {
+    matches!(value, Expr::Path(_) | Expr::Field(_) | Expr::Reference(_))
+}
+
+fn literal(value: &Expr) -> bool {
+    match value {
+        Expr::Lit(_) => true,
+        Expr::Unary(unary) => literal(&unary.expr),
+        Expr::Paren(paren) => literal(&paren.expr),
+        // A duration was a literal before it was rewritten.
+        Expr::Call(call) => {
+            matches!(&*call.func, Expr::Path(path) if path.path.segments.iter().rev().nth(1).is_some_and(|ty| ty.ident == "Duration"))
+        }
+        _ => false,
+    }
+}
+
+fn known(value: &Expr) -> Known {
+    let all = |values: &mut dyn Iterator<Item = &Expr>| values.map(known).max().unwrap_or(Known::Itself);
+    match value {
+        Expr::Lit(_) => Known::Itself,
+        Expr::Unary(unary) if !matches!(unary.op, syn::UnOp::Deref(_)) => known(&unary.expr),
+        Expr::Paren(paren) => known(&paren.expr),
+        Expr::Group(group) => known(&group.expr),
+        Expr::Reference(reference) if reference.mutability.is_none() => known(&reference.expr),
+        Expr::Tuple(tuple) => all(&mut tuple.elems.iter()),
+        Expr::Array(array) => all(&mut array.elems.iter()),
+        Expr::Binary(binary) => known(&binary.left).max(known(&binary.right)),
+        Expr::Path(path) => path.path.segments.last().map_or(Known::Late, |last| {
+            let name = last.ident.to_string();
+            let owner = path.path.segments.iter().rev().nth(1);
+            if of_value_type(path) {
+                Known::Itself
+            } else if constant(&name) || owner.is_some_and(|owner| camel(&owner.ident.to_string())) && camel(&name) {
+                Known::Constants
+            } else {
+                Known::Late
+            }
+        }),
+        Expr::Call(call) if matches!(&*call.func, Expr::Path(path) if of_value_type(path)) => {
+            all(&mut call.args.iter())
+        }
+        Expr::MethodCall(call) if value_call(&call.receiver) => known(&call.receiver).max(all(&mut call.args.iter())),
+        _ => Known::Late,
+    }
+}
+
+/// `Backoff::exponential(..)` and whatever is called on it.
+fn value_call(value: &Expr) -> bool {
+    match value {
+        Expr::Call(call) => matches!(&*call.func, Expr::Path(path) if of_value_type(path)),
+        Expr::MethodCall(call) => value_call(&call.receiver),
+        _ => false,
+    }
+}
+
+/// `Backoff::x`, `Some`, `None`: the last type that the path names is one of ours.
+fn of_value_type(path: &syn::ExprPath) -> bool {
+    let ours = |ident: &Ident| VALUE_TYPES.iter().any(|ty| ident == ty);
+    let mut names = path.path.segments.iter().rev().map(|segment| &segment.ident);
+    match (names.next(), names.next()) {
+        (Some(_), Some(ty)) if ours(ty) => true,
+        (Some(name), _) => name == "Some" || name == "None",
+        (None, _) => false,
+    }
+}
+
+fn constant(name: &str) -> bool {
+    name.chars().any(char::is_uppercase) && !name.chars().any(char::is_lowercase)
+}
+
+fn camel(name: &str) -> bool {
+    name.chars().next().is_some_and(char::is_uppercase)
+}
+
+fn first_span(value: &Expr) -> Span {
+    quote!(#value).into_iter().next().map_or_else(Span::call_site, |token| token.span())
+}

@@ -1,0 +1,90 @@
+//! What all shapes share: how one attempt of a function is written.
+
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
+use quote::{quote, quote_spanned};
+
+use crate::args::Args;
+use crate::bind::method;
+use crate::tokens::{braced, group};
+
+/// Code that yields the function's outcome, on its way from the user's block to the whole function.
+pub(crate) struct Body {
+    /// Statements that belong to the attempt, before the outcome is bound.
+    pub(crate) head: TokenStream,
+    /// Statements and a tail; or the user's block.
+    pub(crate) code: TokenStream,
+    /// Nothing after the code may ever be reached, which is no news to the user.
+    pub(crate) diverges: bool,
+}
+
+impl From<TokenStream> for Body {
+    fn from(code: TokenStream) -> Self {
+        Self { head: TokenStream::new(), code, diverges: false }
+    }
+}
+
+/// The function, as far as the shapes need to know it.
+pub(crate) struct Call {
+    /// `::ft_runtime`, or what `crate = path` says.
+    pub(crate) root: TokenStream,
+    pub(crate) is_async: bool,
+    /// R, as a `let` can write it.
+    pub(crate) outcome: TokenStream,
+    /// The user's `async` or `fn`.
+    pub(crate) keyword: Span,
+    /// The function's own name.
+    pub(crate) name: Ident,
+    /// `self`, or what `#[async_trait]` calls it; `None` for a function without.
+    pub(crate) receiver: Option<&'static str>,
+    /// The names of the arguments that a caller passes; `None` where a pattern has no name.
+    pub(crate) arguments: Vec<(Option<Ident>, Span)>,
+    /// `let attempt: Attempt`, if the function asks for it and this is the loop that answers.
+    pub(crate) attempt: Option<TokenStream>,
+}
+
+impl Call {
+    /// `SESSION.run(async { let outcome: R = { .. }; outcome }).await`, and in a sync function
+    /// `SESSION.run_blocking(|| -> R { .. })`.
+    pub(crate) fn run(&self, session: &TokenStream, clones: &[Ident], body: Body) -> TokenStream {
+        let here = Span::mixed_site();
+        let keyword = here.located_at(self.keyword);
+        let outcome = &self.outcome;
+        let Body { head, code, diverges } = body;
+        let allow = diverges.then(|| quote_spanned!(here=> #[allow(unreachable_code)]));
+        let clones = clones.iter().map(|name| quote_spanned!(here=> let #name = ::core::clone::Clone::clone(&#name);));
+        let head = quote!(#(#clones)* #head);
+        let block = braced(code, here);
+        if self.is_async {
+            quote_spanned! {keyword=>
+                #session.run(async { #head let outcome: #outcome = #block; #allow outcome }).await
+            }
+        } else {
+            // Nothing that the head owns may be dropped before the temporaries of the tail are.
+            let block = if head.is_empty() {
+                block
+            } else {
+                group(
+                    Delimiter::Brace,
+                    quote_spanned!(here=> #head let outcome: #outcome = #block; #allow outcome),
+                    here,
+                )
+            };
+            quote_spanned!(keyword=> #session.run_blocking(|| -> #outcome #block))
+        }
+    }
+
+    /// `.attempts::<R>()`, `.calls::<R>()`: blamed on the type, since its bound is what can fail.
+    pub(crate) fn session(&self, opener: &str, more: Option<TokenTree>) -> TokenStream {
+        let outcome = &self.outcome;
+        let blamed = outcome.clone().into_iter().next().map_or(self.keyword, |token| token.span());
+        let here = Span::mixed_site().located_at(blamed);
+        let opener = Ident::new(opener, here);
+        let more = more.map(|more| quote_spanned!(here=> , #more));
+        quote_spanned!(here=> .#opener::<#outcome #more>)
+    }
+}
+
+/// `.on(..).when(..)`, in the order of the attribute.
+pub(crate) fn judgement(args: &Args) -> TokenStream {
+    args.judgement.iter().map(|(key, argument)| method(key, argument.clone())).collect()
+}

@@ -1,0 +1,49 @@
+//! A step: a call whose result is recorded once. `#[checkpoint]`, `#[checkpoint(key = ..)]`.
+
+use proc_macro2::{Delimiter, Literal, Span, TokenStream};
+use quote::{ToTokens, quote_spanned};
+use syn::ext::IdentExt as _;
+
+use crate::args::Args;
+use crate::call::{Body, Call};
+use crate::errors::Errors;
+use crate::tokens::group;
+
+// Output, when the function is called (its place in the run must not depend on when it is polled):
+//     let checkpoint = ..;
+//     let step = checkpoint.step("charge").key(&(order.id)).input(&(&order, &hold)).at(site);
+pub(crate) fn open(args: &Args, call: &Call, bind: &TokenStream, errors: &mut Errors) -> TokenStream {
+    let here = Span::mixed_site();
+    let name = Literal::string(&call.name.unraw().to_string());
+    let key = args.reserved("key").map(|(word, key)| {
+        let late = here.located_at(word.span());
+        let key = group(Delimiter::Parenthesis, key.to_token_stream(), late);
+        quote_spanned!(late=> .key(&#key))
+    });
+    let mut input = TokenStream::new();
+    for (argument, span) in &call.arguments {
+        match argument {
+            Some(argument) if args.skip.contains(argument) => {}
+            Some(argument) => input.extend(quote_spanned!(here=> &#argument,)),
+            None => errors.at(*span, "a step records what it was called with: give this argument a plain name"),
+        }
+    }
+    let names = call.arguments.iter().filter_map(|(argument, _)| argument.as_ref());
+    for skipped in &args.skip {
+        if !names.clone().any(|name| name == skipped) {
+            let known: Vec<String> = names.clone().map(|name| format!("`{name}`")).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            errors.at(skipped.span(), format!("`{}` has no argument `{skipped}` to skip; it has {known}", call.name));
+        }
+    }
+    let input = group(Delimiter::Parenthesis, input, here);
+    quote_spanned!(here=> #bind let step = checkpoint.step(#name) #key.input(&#input).at(site);)
+}
+
+// Output, inside of what `open` stands before:
+//     step.calls::<R>().run(async { .. }).await
+pub(crate) fn wrap(args: &Args, call: &Call, body: Body) -> TokenStream {
+    let here = Span::mixed_site();
+    let open = call.session("calls", None);
+    call.run(&quote_spanned!(here=> step #open()), &args.clone, body)
+}

@@ -1,0 +1,326 @@
+//! What attributes say about mistakes: all of them at once, and the function stays.
+
+use proc_macro2::TokenStream;
+
+use super::{parsed, printed};
+
+const FUNCTION: &str = "async fn f(a: &str, b: String) -> Result<u8, E> { body(a, b).await }";
+
+/// The messages of an expansion, and whether the function was left as it is.
+fn mistakes(attribute: &str, args: &str, item: &str) -> (Vec<String>, bool) {
+    messages(crate::expand(attribute, parsed(args), parsed(item)), item)
+}
+
+fn messages(expanded: TokenStream, item: &str) -> (Vec<String>, bool) {
+    let text = expanded.to_string();
+    let messages = text
+        .split("compile_error ! {")
+        .skip(1)
+        .map(|rest| syn::parse_str::<syn::LitStr>(rest.split(" }").next().unwrap()).unwrap().value())
+        .collect();
+    (messages, text.starts_with(&parsed(item).to_string()))
+}
+
+/// One attribute on an ordinary function; the function must survive.
+#[track_caller]
+fn says(attribute: &str, args: &str, expected: &[&str]) {
+    let (found, unchanged) = mistakes(attribute, args, FUNCTION);
+    assert_eq!(found, expected, "#[{attribute}({args})]");
+    assert!(unchanged, "#[{attribute}({args})] changed the function");
+}
+
+/// An attribute without arguments on another function.
+#[track_caller]
+fn refuses(attribute: &str, item: &str, expected: &[&str]) {
+    let (found, unchanged) = mistakes(attribute, "", item);
+    assert_eq!(found, expected, "#[{attribute}] {item}");
+    assert!(unchanged, "#[{attribute}] changed {item}");
+}
+
+#[test]
+fn the_grammar_names_the_word_that_is_wrong() {
+    says("retry", "max_attempts 5", &["expected a value: `max_attempts = ..`"]);
+    says("retry", "max_attempts: 5", &["expected a value: `max_attempts = ..`"]);
+    says("retry", "max_attempts = ", &["expected a value: `max_attempts = ..`"]);
+    says("retry", "max_attempts == 5", &["write `max_attempts = ..`, with one `=`"]);
+    says("retry", "deadline = 2s, max_attempts", &["expected a value: `max_attempts = ..`"]);
+    says("retry", "deadline = 2s, &DB", &["expected `key = value`; an existing policy can only come first"]);
+    says("retry", "when", &["expected a value: `when = ..`"]);
+    says("retry", "for = 2s", &["`for` is a keyword, and no policy has such an option"]);
+    says("retry", "clone = a", &["write `clone(argument, ..)`"]);
+    says("retry", "clone()", &["`clone(..)` names no argument"]);
+    says("retry", "max_attempts = 1, max_attempts = 2", &["`max_attempts` is given twice"]);
+    says(
+        "retry",
+        "5",
+        &[
+            "`#[retry]` takes an existing policy here, as in `#[retry(POLICY)]`; options have a name: `#[retry(key = value)]`",
+        ],
+    );
+    says("timeout", "", &["`#[timeout]` needs its value: `#[timeout(2s)]`"]);
+    says("retry", "name = 5", &["expected string literal"]);
+    says("retry", "name = \"\"", &["a site needs a name that is not empty"]);
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    says(
+        "retry",
+        "max_attempts 5, deadline = 5sec, clone(), run = \"x\", on = 1 +, until = ",
+        &[
+            "`sec` is not a unit of time; write ns, us, ms, s, min, h or d",
+            "expected a value: `max_attempts = ..`",
+            "`clone(..)` names no argument",
+            "`run` belongs to `#[checkpoint]`; `#[retry]` has no such option",
+            "expected `,`",
+            "expected a value: `until = ..`",
+        ],
+    );
+}
+
+#[test]
+fn words_of_another_attribute_say_whose_they_are() {
+    says("retry", "key = a", &["`key` belongs to `#[checkpoint]`; `#[retry]` has no such option"]);
+    says("retry", "skip(a)", &["`skip` belongs to `#[checkpoint]`; `#[retry]` has no such option"]);
+    says("retry", "to = [g]", &["`to` belongs to `#[failover]`; `#[retry]` has no such option"]);
+    says("retry", "replica in pool", &["`x in pool` belongs to `#[failover]`, not to `#[retry]`"]);
+    says(
+        "checkpoint",
+        "on = _",
+        &["`#[checkpoint]` judges no outcomes; `on` belongs to a policy that does, such as `#[retry]`"],
+    );
+}
+
+#[test]
+fn a_skipped_argument_must_exist() {
+    says("checkpoint", "skip(nothing)", &["`f` has no argument `nothing` to skip; it has `a`, `b`"]);
+}
+
+#[test]
+fn a_failover_needs_targets() {
+    says(
+        "failover",
+        "",
+        &[
+            "`#[failover]` needs somewhere to go: `#[failover(to = [other_function])]` or `#[failover(replica in &self.replicas)]`",
+        ],
+    );
+    says("failover", "to = []", &["`to = []` names no target"]);
+    says("failover", "to = g", &["write the targets as a list: `to = [from_replica, from_cache]`"]);
+    says("failover", "to = [g, h(), 5]", &["a target is the path of a function that takes the same arguments"; 2]);
+    says("failover", "to = [g], x in pool", &["targets come from `to = [..]` or from `x in pool`, not from both"]);
+    says(
+        "failover",
+        "x in a, y in b",
+        &["one `#[failover]` has one pool; stack a second `#[failover]` for a second one"],
+    );
+}
+
+#[test]
+fn a_failover_needs_names_to_pass_arguments_on() {
+    let item = "fn f((a, b): (u8, u8)) -> R { x }";
+    let (found, _) = mistakes("failover", "to = [g]", item);
+    assert_eq!(found, ["the other targets get the same arguments: give this one a plain name"]);
+}
+
+#[test]
+fn functions_that_no_policy_can_work_with_are_refused() {
+    refuses(
+        "retry",
+        "const fn f() -> R { x }",
+        &["a `const fn` cannot wait, count or log, so `#[retry]` does not go on it"],
+    );
+    refuses(
+        "retry",
+        "extern \"C\" fn f() -> R { x }",
+        &["`#[retry]` goes on Rust functions; wrap the call of this one in a function of your own"],
+    );
+    refuses("retry", "fn f() { x }", &["`#[retry]` needs an outcome to judge: let `f` return a `Result`"]);
+    refuses(
+        "retry",
+        "fn f() -> impl Iterator<Item = u8> { x }",
+        &["`#[retry]` needs a `Result` or a future of one, written as such"],
+    );
+    refuses(
+        "retry",
+        "fn f() -> impl Future { x }",
+        &["`#[retry]` needs a `Result` or a future of one, written as such"],
+    );
+    refuses(
+        "retry",
+        "async fn f() -> impl Future<Output = R> { x }",
+        &["an `async fn` that returns a future is two waits; write `async fn` or the future, not both"],
+    );
+    refuses(
+        "retry",
+        "async fn f(&self) -> R;",
+        &["`#[retry]` has no body to work on: put it on the implementations of `f`, or give `f` a default body"],
+    );
+    refuses("retry", "struct S;", &["`#[retry]` goes on a function or a method"]);
+    refuses("retry", "impl S { fn f() {} }", &["`#[retry]` goes on a function or a method"]);
+    refuses("retry", "const X: u8 = 5;", &["`#[retry]` goes on a function or a method"]);
+    refuses("nonsense", "fn f() {}", &["there is no attribute `nonsense`"]);
+}
+
+#[test]
+fn a_saved_state_belongs_to_a_run_and_is_lent_mutably() {
+    let says = |args: &str, parameters: &str, expected: &[&str]| {
+        let (found, _) = mistakes("checkpoint", args, &format!("async fn f({parameters}) -> R {{ state.x() }}"));
+        assert_eq!(found, expected, "#[checkpoint({args})] fn f({parameters})");
+    };
+    let mutable =
+        "a saved state is supplied as `&mut Saved<..>`: it exists to be changed, and the store keeps the original";
+    says("run = \"r\"", "state: &Saved<u8>", &[mutable]);
+    says("run = \"r\"", "state: ft_runtime::Saved<u8>", &[mutable]);
+    says(
+        "run = \"r\"",
+        "a: &mut Saved<u8>, b: &mut Saved<u8>",
+        &["a run has one saved state; put both values into one type"],
+    );
+    says(
+        "",
+        "state: &mut Saved<u8>",
+        &["a saved state belongs to a run: name it, as in `#[checkpoint(run = \"reindex\")]`"],
+    );
+    says(
+        "key = 1",
+        "state: &mut Saved<u8>",
+        &["a saved state belongs to a run: write `run = ..`; `key` names a step, which has no state"],
+    );
+    says("run = \"r\", key = 1", "a: u8", &["a run is named by `run`; `key` names a step, which has no `run`"]);
+    says(
+        "run = \"r\", skip(a)",
+        "a: u8",
+        &["`skip` leaves an argument out of the record of a step; a run records none"],
+    );
+    says("run = \"r\", state = b", "a: u8", &["`f` has no parameter `b`"]);
+    says("run = \"r\", state = 5", "a: u8", &["`state` names a parameter: `state = progress`"]);
+    says("", "(a, b): (u8, u8)", &["a step records what it was called with: give this argument a plain name"]);
+}
+
+#[test]
+fn a_function_that_lost_its_state_still_has_its_callers() {
+    let expanded =
+        crate::expand("checkpoint", parsed(""), parsed("async fn f(state: &mut Saved<u8>, n: u8) -> R { state.x(n) }"));
+    let kept = printed(expanded);
+    assert!(kept.contains("async fn f(n: u8) -> R {\n    ::core::todo!()\n}"), "{kept}");
+}
+
+#[test]
+fn all_attempts_of_a_step_belong_inside_its_record() {
+    let source = "#[retry] #[failover(to = [g])] #[checkpoint] async fn f(a: u8) -> R { x }";
+    let (found, _) = messages(crate::expand_all(parsed(source)), "");
+    let on_top = |name| {
+        format!("put `#[checkpoint]` on top, above `#[{name}]`: all attempts of a step belong inside its one record")
+    };
+    assert_eq!(found, [on_top("failover"), on_top("retry")]);
+    // A run is resumed, not repeated.
+    let source = "#[retry] #[checkpoint(run = \"r\")] async fn f(a: u8) -> R { x }";
+    assert!(messages(crate::expand_all(parsed(source)), "").0.is_empty());
+}
+
+#[test]
+fn a_function_is_one_site_and_one_run() {
+    let source = "#[retry(name = \"a\")] #[checkpoint(name = \"b\")] #[checkpoint] async fn f(a: u8) -> R { x }";
+    let (found, _) = messages(crate::expand_all(parsed(source)), "");
+    assert!(found.contains(&"one function is one site: give its name once".to_owned()), "{found:?}");
+    assert!(
+        found.contains(
+            &"one function is one run or one step: a second `#[checkpoint]` goes on a function of its own".to_owned()
+        ),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn without_the_feature_there_is_one_error_and_no_state() {
+    let item = "#[retry] async fn f(state: &mut Saved<Progress>, n: u8) -> R { state.x(n) }";
+    let (found, _) = mistakes("checkpoint_without_feature", "run = \"r\", nonsense", item);
+    assert_eq!(found, ["`#[checkpoint]` needs the feature \"checkpoint\": cargo add ft-runtime --features checkpoint"]);
+    let expanded = crate::expand(
+        "checkpoint_without_feature",
+        parsed("state = mine"),
+        parsed("async fn f(mine: &mut Alias) -> R { x }"),
+    )
+    .to_string();
+    assert!(!expanded.contains("Alias"), "{expanded}");
+}
+
+#[test]
+fn a_file_that_does_not_parse_says_so() {
+    let expanded = crate::expand_all(parsed("fn fn"));
+    assert!(expanded.to_string().starts_with("fn fn :: core :: compile_error"));
+}
+
+#[test]
+fn brackets_without_end_are_refused_and_not_followed() {
+    let deep = format!("{}{}", "(".repeat(5_000), ")".repeat(5_000));
+    let (found, _) = mistakes("retry", &deep, FUNCTION);
+    assert_eq!(found, ["brackets nest too deeply here"]);
+}
+
+// ===== derive(Fault) =====
+
+#[track_caller]
+fn derive_says(item: &str, expected: &[&str]) {
+    let (found, _) = messages(crate::derive_fault(parsed(item)), "");
+    assert_eq!(found, expected, "{item}");
+}
+
+#[test]
+fn every_variant_must_be_classified() {
+    let way_out = "does not say whether its call may be made again: write `#[fault(permanent)]`, `#[fault(transient)]`, \
+                   `#[fault(unsent)]` or `#[fault(throttled)]` on it";
+    let variant = format!("this variant {way_out}, or a kind for all others on the enum");
+    derive_says("enum E { #[fault(unsent)] A, B, C(u8) }", &[&variant, &variant]);
+    derive_says("struct E;", &[&format!("this error {way_out}")]);
+    derive_says("#[fault(transient)] enum E { A, #[fault(permanent)] B }", &[]);
+    derive_says("enum E { R(#[from] ft_runtime::Rejected) }", &[]);
+    derive_says("enum E {}", &[]);
+}
+
+#[test]
+fn unknown_and_contradicting_words_are_refused() {
+    let variant = "permanent, transient, unsent, throttled, transparent, display, retry_after = field";
+    derive_says(
+        "enum E { #[fault(transiet)] A }",
+        &[&format!("`transiet` is not a word of `#[fault(..)]` here; it knows {variant}")],
+    );
+    derive_says("enum E { #[fault] A }", &[&format!("write `#[fault(..)]` with one of {variant}")]);
+    derive_says("enum E { #[fault()] A }", &[&format!("write `#[fault(..)]` with one of {variant}")]);
+    derive_says("enum E { #[fault = \"transient\"] A }", &[&format!("write `#[fault(..)]` with one of {variant}")]);
+    derive_says("enum E { #[fault(transient, transient)] A }", &["`transient` is given twice"]);
+    derive_says(
+        "enum E { #[fault(transient)] #[fault(unsent)] A }",
+        &["`unsent`: an error has one kind, and this one has another already"],
+    );
+    derive_says(
+        "enum E { #[fault(transient, transparent)] A(F) }",
+        &["`transparent` takes the kind from the field, so no kind can be given here"],
+    );
+    derive_says(
+        "enum E { #[fault(transparent)] A(F, G) }",
+        &["`transparent` forwards to the only field, and here are 2"],
+    );
+    derive_says(
+        "enum E { #[fault(throttled, retry_after = wiat)] A { wait: D } }",
+        &["`E::A` has no field `wiat`; it has `wait`"],
+    );
+    derive_says("enum E { #[fault(throttled, retry_after = 0)] A }", &["`E::A` has no field `0`; it has none"]);
+    derive_says(
+        "#[fault(transparent)] enum E { A(F) }",
+        &[
+            "`transparent` does not go on an enum; there, `#[fault(..)]` knows permanent, transient, unsent, throttled, display, crate = path",
+        ],
+    );
+    derive_says(
+        "#[fault(transient)] union E { a: u8 }",
+        &["`Fault` cannot be derived for a union: nothing says which field is the error"],
+    );
+}
+
+#[test]
+fn an_error_with_mistakes_is_still_a_fault() {
+    let expanded = crate::derive_fault(parsed("enum E { A, #[fault(unsent)] B }")).to_string();
+    assert!(expanded.contains("impl :: ft_runtime :: Fault for E"), "{expanded}");
+}

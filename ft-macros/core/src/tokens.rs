@@ -1,0 +1,122 @@
+//! Small things done to tokens before, or instead of, parsing them.
+
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+
+/// How deep brackets may nest. rustc itself stops at 128 by default.
+const MAX_DEPTH: usize = 128;
+
+/// Whether brackets nest deeper than any parser should be asked to follow.
+pub(crate) fn too_deep(tokens: &TokenStream) -> bool {
+    let mut levels = vec![tokens.clone().into_iter()];
+    while let Some(level) = levels.last_mut() {
+        match level.next() {
+            Some(TokenTree::Group(group)) if levels.len() >= MAX_DEPTH => {
+                if !group.stream().is_empty() {
+                    return true;
+                }
+            }
+            Some(TokenTree::Group(group)) => levels.push(group.stream().into_iter()),
+            Some(_) => {}
+            None => {
+                levels.pop();
+            }
+        }
+    }
+    false
+}
+
+/// Renames an identifier at every depth; each one keeps its place in the source.
+pub(crate) fn rename(tokens: TokenStream, from: &str, to: &str) -> TokenStream {
+    tokens
+        .into_iter()
+        .map(|token| match token {
+            TokenTree::Group(group) => {
+                let mut renamed = Group::new(group.delimiter(), rename(group.stream(), from, to));
+                renamed.set_span(group.span());
+                TokenTree::Group(renamed)
+            }
+            TokenTree::Ident(ident) if ident == from => TokenTree::Ident(Ident::new(to, ident.span())),
+            other => other,
+        })
+        .collect()
+}
+
+/// Whether one of these identifiers occurs, at any depth.
+pub(crate) fn mentions<N: AsRef<str>>(tokens: TokenStream, names: &[N]) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => names.iter().any(|name| ident == name.as_ref()),
+        TokenTree::Group(group) => mentions(group.stream(), names),
+        _ => false,
+    })
+}
+
+/// Gives every token the same span.
+pub(crate) fn respan(tokens: TokenStream, span: Span) -> TokenStream {
+    tokens
+        .into_iter()
+        .map(|mut token| {
+            if let TokenTree::Group(group) = &token {
+                token = TokenTree::Group(Group::new(group.delimiter(), respan(group.stream(), span)));
+            }
+            token.set_span(span);
+            token
+        })
+        .collect()
+}
+
+/// `{ .. }` around statements, unless they are one such block already.
+pub(crate) fn braced(statements: TokenStream, span: Span) -> TokenTree {
+    let mut tokens = statements.clone().into_iter();
+    if let (Some(TokenTree::Group(block)), None) = (tokens.next(), tokens.next())
+        && block.delimiter() == Delimiter::Brace
+    {
+        return TokenTree::Group(block);
+    }
+    group(Delimiter::Brace, statements, span)
+}
+
+/// A group with a span of its own.
+pub(crate) fn group(delimiter: Delimiter, tokens: TokenStream, span: Span) -> TokenTree {
+    let mut group = Group::new(delimiter, tokens);
+    group.set_span(span);
+    TokenTree::Group(group)
+}
+
+/// The names of all lifetimes in these tokens, without their quotes.
+pub(crate) fn lifetimes(tokens: TokenStream) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut quoted = false;
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => found.extend(lifetimes(group.stream())),
+            TokenTree::Ident(ident) if quoted => found.push(ident.to_string()),
+            _ => {
+                quoted = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '\'');
+                continue;
+            }
+        }
+        quoted = false;
+    }
+    found
+}
+
+/// Renames a lifetime at every depth.
+pub(crate) fn rename_lifetime(tokens: TokenStream, from: &str, to: &str) -> TokenStream {
+    let mut quoted = false;
+    tokens
+        .into_iter()
+        .map(|token| {
+            let renamed = match token {
+                TokenTree::Group(group) => {
+                    let mut renamed = Group::new(group.delimiter(), rename_lifetime(group.stream(), from, to));
+                    renamed.set_span(group.span());
+                    TokenTree::Group(renamed)
+                }
+                TokenTree::Ident(ident) if quoted && ident == from => TokenTree::Ident(Ident::new(to, ident.span())),
+                other => other,
+            };
+            quoted = matches!(&renamed, TokenTree::Punct(punct) if punct.as_char() == '\'');
+            renamed
+        })
+        .collect()
+}

@@ -1,0 +1,22 @@
+#[checkpoint(run = format!("order-{}", order.id), version = 2)]
+async fn place_order(order: &Order) -> Result<Receipt, ShopError> {
+    charge(order).await
+}
+
+#[checkpoint(run = "reindex", every = 10s)]
+async fn reindex(state: &mut Saved<Progress>, rows: &Rows) -> Result<Report, IndexError> {
+    state.mark().await?;
+    Ok(state.report())
+}
+
+#[checkpoint(run = "alias", state = progress, again = always)]
+async fn alias(mut progress: &mut MyProgress<'_>) -> Result<Report, IndexError> {
+    Ok(progress.report())
+}
+
+#[retry(max_attempts = 2)]
+#[checkpoint(run = "blocking")]
+fn blocking(state: &mut ft_runtime::Saved<Progress>) -> Result<Report, IndexError> {
+    state.mark_blocking()?;
+    Ok(state.report())
+}

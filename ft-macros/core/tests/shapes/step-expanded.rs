@@ -1,0 +1,99 @@
+fn charge(
+    order: &Order,
+    hold: &Hold,
+) -> impl ::core::future::Future<Output = Result<Receipt, ShopError>> {
+    let site = ::ft_runtime::site!().enter();
+    let checkpoint = {
+        const FT_CHECKPOINT: ::ft_runtime::Checkpoint = ::ft_runtime::Checkpoint::new();
+        &FT_CHECKPOINT
+    };
+    let step = checkpoint
+        .step("charge")
+        .key(&(order.id))
+        .input(&(&order, &hold))
+        .at(site);
+    async move {
+        step.calls::<Result<Receipt, ShopError>>()
+            .run(async {
+                let outcome: Result<Receipt, ShopError> = { post(order, hold).await };
+                outcome
+            })
+            .await
+    }
+}
+fn retried(
+    &self,
+    client: &Client,
+    order: &Order,
+) -> impl ::core::future::Future<Output = Result<Receipt, ShopError>> {
+    let site = ::ft_runtime::site!().enter();
+    let checkpoint = {
+        const FT_CHECKPOINT: ::ft_runtime::Checkpoint = ::ft_runtime::Checkpoint::new()
+            .version(3);
+        &FT_CHECKPOINT
+    };
+    let step = checkpoint.step("retried").input(&(&order,)).at(site);
+    async move {
+        step.calls::<Result<Receipt, ShopError>>()
+            .run(async {
+                let outcome: Result<Receipt, ShopError> = {
+                    let retry = {
+                        const FT_RETRY: ::ft_runtime::Retry = ::ft_runtime::Retry::new();
+                        &FT_RETRY
+                    };
+                    let mut attempts = retry
+                        .attempts::<Result<Receipt, ShopError>>()
+                        .at(site)
+                        .on(|error| ::core::matches!(error, _));
+                    loop {
+                        let attempt: Attempt = attempts.attempt();
+                        let wait = {
+                            let outcome: Result<Receipt, ShopError> = attempts
+                                .run(async {
+                                    let outcome: Result<Receipt, ShopError> = {
+                                        client.post(order).await
+                                    };
+                                    outcome
+                                })
+                                .await;
+                            match attempts.again(&outcome) {
+                                ::core::option::Option::Some(wait) => wait,
+                                ::core::option::Option::None => break outcome,
+                            }
+                        };
+                        wait.await;
+                    }
+                };
+                outcome
+            })
+            .await
+    }
+}
+fn blocking() -> Result<Receipt, ShopError> {
+    let site = ::ft_runtime::site!().enter();
+    let checkpoint = {
+        const FT_CHECKPOINT: ::ft_runtime::Checkpoint = ::ft_runtime::Checkpoint::new();
+        &FT_CHECKPOINT
+    };
+    let step = checkpoint.step("blocking").input(&()).at(site);
+    step.calls::<Result<Receipt, ShopError>>()
+        .run_blocking(|| -> Result<Receipt, ShopError> { post() })
+}
+fn future(order: &Order) -> impl Future<Output = Result<Receipt, ShopError>> + use<'_> {
+    let site = ::ft_runtime::site!().enter();
+    let checkpoint = {
+        const FT_CHECKPOINT: ::ft_runtime::Checkpoint = ::ft_runtime::Checkpoint::new();
+        &FT_CHECKPOINT
+    };
+    let step = checkpoint.step("future").input(&(&order,)).at(site);
+    async move {
+        step.calls::<Result<Receipt, ShopError>>()
+            .run(async {
+                let outcome: Result<Receipt, ShopError> = {
+                    { async move { post(order).await } }.await
+                };
+                outcome
+            })
+            .await
+    }
+}

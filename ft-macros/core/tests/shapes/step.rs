@@ -1,0 +1,20 @@
+#[checkpoint(key = order.id)]
+async fn charge(order: &Order, hold: &Hold) -> Result<Receipt, ShopError> {
+    post(order, hold).await
+}
+
+#[checkpoint(skip(client), version = 3)]
+#[retry(on = _)]
+async fn retried(&self, client: &Client, order: &Order, attempt: Attempt) -> Result<Receipt, ShopError> {
+    client.post(order).await
+}
+
+#[checkpoint]
+fn blocking() -> Result<Receipt, ShopError> {
+    post()
+}
+
+#[checkpoint]
+fn future(order: &Order) -> impl Future<Output = Result<Receipt, ShopError>> + use<'_> {
+    async move { post(order).await }
+}

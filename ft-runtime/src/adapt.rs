@@ -1,0 +1,8 @@
+//! Other crates' errors and policies, a feature each.
+
+#[cfg(feature = "anyhow")]
+mod anyhow;
+#[cfg(feature = "backoff")]
+mod backoff;
+#[cfg(feature = "reqwest")]
+mod reqwest;

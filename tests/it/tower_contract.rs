@@ -1,0 +1,143 @@
+//! The contract of tower services: readiness is asked for before each call, and nobody spins.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use ft_runtime::{Backoff, Jitter, Retry};
+use ft_tower::RetryLayer;
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
+
+use crate::flaky::{Script, Wrong};
+
+const RETRY: Retry =
+    Retry::new().max_attempts(3).backoff(Backoff::fixed(Duration::from_millis(10)).jitter(Jitter::None));
+
+/// Panics when it is called without having been made ready, as the contract allows it to; a clone is not ready.
+#[derive(Debug)]
+pub struct Probe {
+    script: Arc<Script>,
+    ready: AtomicBool,
+    polls: Arc<AtomicU32>,
+}
+
+impl Probe {
+    pub fn new(script: Arc<Script>) -> Self {
+        Self { script, ready: AtomicBool::new(false), polls: Arc::default() }
+    }
+}
+
+impl Clone for Probe {
+    fn clone(&self) -> Self {
+        Self { script: Arc::clone(&self.script), ready: AtomicBool::new(false), polls: Arc::clone(&self.polls) }
+    }
+}
+
+impl Service<()> for Probe {
+    type Response = u32;
+    type Error = Wrong;
+    type Future = std::future::Ready<Result<u32, Wrong>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Wrong>> {
+        self.polls.fetch_add(1, Ordering::SeqCst);
+        *self.ready.get_mut() = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, (): ()) -> Self::Future {
+        assert!(std::mem::take(self.ready.get_mut()), "called without readiness");
+        std::future::ready(self.script.play())
+    }
+}
+
+fn fails_twice() -> Arc<Script> {
+    Arc::new(Script::new([Err(Wrong::Passing), Err(Wrong::Passing), Ok(3)]))
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_37_retry_polls_ready_before_each_attempt_and_uses_the_ready_instance_first() {
+    let probe = Probe::new(fails_twice());
+    let polls = Arc::clone(&probe.polls);
+    let mut service = RetryLayer::new(RETRY).layer(probe);
+    assert_eq!(service.ready().await.unwrap().call(()).await, Ok(3));
+    assert_eq!(polls.load(Ordering::SeqCst), 3, "once for each attempt");
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_37_retry_works_over_a_concurrency_limit_of_one() {
+    let script = fails_twice();
+    let mut service = ServiceBuilder::new()
+        .layer(RetryLayer::new(RETRY))
+        .concurrency_limit(1)
+        .service(Probe::new(Arc::clone(&script)));
+    assert_eq!(service.ready().await.unwrap().call(()).await, Ok(3));
+    assert_eq!(service.ready().await.unwrap().call(()).await, Ok(3));
+    assert_eq!(script.calls(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_37_retry_works_over_a_buffer_of_one() {
+    let script = fails_twice();
+    let transient = |error: &BoxError| error.downcast_ref() == Some(&Wrong::Passing);
+    let mut service = ServiceBuilder::new()
+        .layer(RetryLayer::new(RETRY).when(transient))
+        .buffer(1)
+        .service(Probe::new(Arc::clone(&script)));
+    assert_eq!(service.ready().await.unwrap().call(()).await.unwrap(), 3);
+    assert_eq!(script.calls(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_39_a_request_in_its_wait_is_not_polled_until_the_wait_is_over() {
+    struct Counting<F>(F, Arc<AtomicU32>);
+    impl<F: Future + Unpin> Future for Counting<F> {
+        type Output = F::Output;
+        fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            std::pin::Pin::new(&mut self.0).poll(cx)
+        }
+    }
+    let polls = Arc::new(AtomicU32::new(0));
+    let retry = RETRY.backoff(Backoff::fixed(Duration::from_secs(3600)));
+    let mut service = RetryLayer::new(retry).layer(Probe::new(fails_twice()));
+    let answer = Box::pin(service.ready().await.unwrap().call(()));
+    assert_eq!(Counting(answer, Arc::clone(&polls)).await, Ok(3));
+    assert!(polls.load(Ordering::SeqCst) <= 5, "{polls:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_40_every_clone_that_waits_is_woken_also_when_others_are_dropped() {
+    // Ten clones share one slot; some give up while they wait.
+    let script = Arc::new(Script::new([Ok(1)]));
+    let service = ServiceBuilder::new()
+        .layer(RetryLayer::new(RETRY))
+        .concurrency_limit(1)
+        .service(Probe::new(Arc::clone(&script)));
+    let clones: Vec<_> = (0..10)
+        .map(|number| {
+            let mut clone = service.clone();
+            tokio::spawn(async move {
+                let ask = async { clone.ready().await.unwrap().call(()).await };
+                if number % 3 == 0 {
+                    tokio::time::timeout(Duration::ZERO, ask).await.unwrap_or(Ok(0))
+                } else {
+                    ask.await
+                }
+            })
+        })
+        .collect();
+    for clone in clones {
+        tokio::time::timeout(Duration::from_secs(1), clone).await.expect("woken").unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_15_dropping_the_answer_in_its_wait_stops_the_request() {
+    let script = Arc::new(Script::always(Wrong::Passing));
+    let mut service = RetryLayer::new(RETRY).layer(Probe::new(Arc::clone(&script)));
+    let answer = service.ready().await.unwrap().call(());
+    assert!(tokio::time::timeout(Duration::from_millis(5), answer).await.is_err());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(script.calls(), 1);
+}
