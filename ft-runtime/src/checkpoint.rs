@@ -1,4 +1,57 @@
-//! Runs, steps and saved state.
+//! Runs, steps and saved state that survive `kill -9` and power cuts, without a server.
+//!
+//! A *run* is a named execution. A *step* is a call inside of it whose result is recorded once: when the run is executed
+//! again, after a failure or a crash, in this process or the next one, the step answers from its record. A *saved state*
+//! is a value whose latest durable version is loaded again. All of them live in a [`Store`].
+//!
+//! ```
+//! use ft_runtime::{Checkpoint, Error, Store, checkpoint::RunSession, idempotency_key, site};
+//! use std::sync::atomic::{AtomicU32, Ordering};
+//!
+//! type Paid = Result<String, Error<&'static str>>;
+//! static CHARGED: AtomicU32 = AtomicU32::new(0);
+//!
+//! async fn charge(order: u32) -> Paid {
+//!     let step = Checkpoint::new().step("charge").key(&order).input(&order).at(site!());
+//!     step.calls::<Paid>().run(async {
+//!         CHARGED.fetch_add(1, Ordering::Relaxed);
+//!         Ok(format!("paid with {}", idempotency_key().unwrap()))
+//!     }).await
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! let store = Store::open("memory:").unwrap();
+//! let order = || Checkpoint::new().run("order-42").named("place_order").calls::<Paid>();
+//!
+//! // The first attempt fails after the charge ..
+//! let first = store.scope(order().run(async { charge(42).await?; Err(Error::Failed("no parcel left")) }));
+//! assert!(first.await.is_err());
+//! // .. and the second one goes on where it stopped.
+//! let receipt = store.scope(order().run(async { charge(42).await })).await.unwrap();
+//! assert_eq!(CHARGED.load(Ordering::Relaxed), 1);
+//! # assert!(receipt.starts_with("paid with "));
+//! # }
+//! ```
+//!
+//! # What is promised
+//!
+//! - What was acknowledged is durable: a step returns, a commit returns and a run returns only when its record would
+//!   survive a power cut.
+//! - Nobody writes to a run that another one executes: a claim raises the run's token, and every write is checked against
+//!   it in its own transaction.
+//! - A recorded step is never executed again on its own: a record that is damaged, or does not fit, is an error.
+//! - What happened after the last record is executed again. Give the other side the [`idempotency_key`], so that it
+//!   recognises what it has seen.
+//!
+//! # When not to use it
+//!
+//! Around calls that are cheaper to make again than to record: each step costs a sync of the disk (steps that are called
+//! at the same time share one). And where the code between steps is not deterministic: what it decides must follow from
+//! its arguments and from what its steps return. `select!` and time-outs over steps decide by the clock, so give such
+//! steps a `key`.
+//!
+//! The records of a run are read at once when it is opened, so a run should not have more of them than fit in memory.
+//! SQLite's log needs a local file system; a network one is not supported.
 
 mod around;
 mod backend;

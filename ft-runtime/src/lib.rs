@@ -35,6 +35,10 @@ pub use attempt::Attempt;
 pub use attributes::{Fault, checkpoint, failover, retry};
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Charge, RetryBudget};
+#[cfg(feature = "checkpoint")]
+pub use checkpoint::{
+    Again, Checkpoint, CheckpointError, Every, IdempotencyKey, Saved, Store, StoreError, idempotency_key,
+};
 pub use context::{Context, Scoped};
 pub use deadline::{Deadline, Under};
 pub use error::Error;

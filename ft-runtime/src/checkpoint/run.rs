@@ -463,10 +463,9 @@ impl Drop for Taken {
         };
         // A call that failed leaves its number to the next one, so that trying again in a loop records under the
         // number that a replay asks for.
-        if let Some(count) = progress.counts.get_mut(self.name) {
-            if Some(*count) == self.number {
-                *count -= 1;
-            }
+        match progress.counts.get_mut(self.name) {
+            Some(count) if Some(*count) == self.number => *count -= 1,
+            _ => {}
         }
     }
 }

@@ -73,7 +73,11 @@ impl<A: Ask> Work for Job<A> {
     }
 
     fn execute(&mut self, db: &Connection, hands: &Hands) -> rusqlite::Result<()> {
-        self.answer = Some(self.ask.execute(db, hands)?);
+        self.answer = Some(match self.ask.execute(db, hands) {
+            // Rows are read before anything is written, so this request has changed nothing; the others go on.
+            Err(error) if is_senseless(&error) => Err(hands.damaged(&error)),
+            executed => executed?,
+        });
         Ok(())
     }
 
@@ -116,10 +120,14 @@ impl Ask for Claim {
 
     fn execute(&self, db: &Connection, hands: &Hands) -> Executed<Claimed> {
         let claimed = claim(self, db, hands)?;
-        if matches!(claimed, Claimed::Granted(_)) {
-            prune(db, self.at, &self.run)?;
+        if let Ok(Claimed::Granted(_)) = claimed {
+            match prune(db, self.at, &self.run) {
+                // Rows of other runs; they stay until they are deleted by hand.
+                Err(error) if is_senseless(&error) => {}
+                pruned => pruned?,
+            }
         }
-        Ok(Ok(claimed))
+        Ok(claimed)
     }
 
     fn settle(&self, answer: Result<&Claimed, &StoreError>, hands: &mut Hands) {
@@ -129,7 +137,7 @@ impl Ask for Claim {
     }
 }
 
-fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> rusqlite::Result<Claimed> {
+fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
     let known = db
         .prepare_cached(concat!(
             "SELECT run, function, version, status, owner, token, attempts, incarnation, output, created_at, ",
@@ -143,11 +151,11 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> rusqlite::Result<Clai
             "updated_at) VALUES (?1, ?2, ?3, 'running', ?4, 1, 1, 0, ?5, ?5)"
         ))?
         .execute(params![&*claim.run, &*claim.function, claim.version, hands.owner(), claim.at])?;
-        return Ok(Claimed::Granted(Granted { token: 1, attempts: 1, incarnation: 0, steps: Vec::new() }));
+        return Ok(Ok(Claimed::Granted(Granted { token: 1, attempts: 1, incarnation: 0, steps: Vec::new() })));
     };
     let expired = known.expires_at.is_some_and(|at| at <= claim.at);
     if known.function != *claim.function && !expired {
-        return Ok(Claimed::OtherFunction { recorded: known.function });
+        return Ok(Ok(Claimed::OtherFunction { recorded: known.function }));
     }
     let mut granted = Granted {
         token: known.token + 1,
@@ -157,10 +165,10 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> rusqlite::Result<Clai
     };
     let mut created_at = known.created_at;
     match known.status {
-        RunStatus::Cancelled => return Ok(Claimed::Cancelled),
+        RunStatus::Cancelled => return Ok(Ok(Claimed::Cancelled)),
         RunStatus::Finished => {
             if !claim.again && !expired {
-                return Ok(Claimed::Finished(known.output.unwrap_or_default()));
+                return Ok(Ok(Claimed::Finished(known.output.unwrap_or_default())));
             }
             granted.attempts = 1;
             granted.incarnation += 1;
@@ -168,11 +176,13 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> rusqlite::Result<Clai
             forget(db, &claim.run)?;
         }
         RunStatus::Running => {
-            if let Some(owner) = hands.living(&claim.run, known.owner)? {
-                return Ok(Claimed::Busy { owner });
+            match hands.living(&claim.run, known.owner) {
+                Ok(None) => {}
+                Ok(Some(owner)) => return Ok(Ok(Claimed::Busy { owner })),
+                Err(error) => return Ok(Err(error)),
             }
             if known.version != claim.version {
-                return Ok(Claimed::OtherVersion { recorded: known.version });
+                return Ok(Ok(Claimed::OtherVersion { recorded: known.version }));
             }
             granted.steps = steps_of(db, &claim.run)?;
         }
@@ -193,7 +203,7 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> rusqlite::Result<Clai
         created_at,
         claim.at
     ])?;
-    Ok(Claimed::Granted(granted))
+    Ok(Ok(Claimed::Granted(granted)))
 }
 
 /// Deletes the steps and states of a run.
@@ -475,10 +485,11 @@ impl Ask for Delete {
             .query_row([&self.0], |row| row.get::<_, Option<String>>(0))
             .optional()?
             .flatten();
-        if let Some(owner) = hands.living(&self.0, owner)? {
-            return Ok(Err(StoreError::RunBusy { run: self.0.clone(), owner }));
+        match hands.living(&self.0, owner) {
+            Ok(None) => delete(db, &self.0).map(Ok),
+            Ok(Some(owner)) => Ok(Err(StoreError::RunBusy { run: self.0.clone(), owner })),
+            Err(error) => Ok(Err(error)),
         }
-        delete(db, &self.0).map(Ok)
     }
 }
 
@@ -515,7 +526,7 @@ fn run_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         token: row.get::<_, i64>(5)? as u64,
         attempts: row.get(6)?,
         incarnation: row.get(7)?,
-        output: row.get_ref(8)?.as_blob_or_null()?.map(Arc::from),
+        output: row.get_ref(8)?.as_bytes_or_null()?.map(Arc::from),
         created_at: row.get(9)?,
         updated_at: row.get(10)?,
         finished_at: row.get(11)?,
@@ -523,6 +534,13 @@ fn run_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
     })
 }
 
+/// The bytes of a value, whatever type a tampered row gives them: their envelope tells whether they are whole.
 fn blob(row: &Row<'_>, column: usize) -> rusqlite::Result<Arc<[u8]>> {
-    Ok(row.get_ref(column)?.as_blob()?.into())
+    Ok(row.get_ref(column)?.as_bytes_or_null()?.unwrap_or_default().into())
+}
+
+/// Whether a row did not make sense, as opposed to the database failing.
+fn is_senseless(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+    matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..))
 }

@@ -183,3 +183,18 @@ fn text(value: rusqlite::types::Value) -> String {
         other => format!("{other:?}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_does_not_take_a_setting_is_refused() {
+        // In memory there is no log, and SQLite says nothing about it.
+        let connection = Connection::open_in_memory().unwrap();
+        let refused = make_power_safe(&connection, Path::new("m"));
+        assert!(
+            matches!(refused, Err(StoreError::NotPowerSafe { pragma: "journal_mode", found, .. }) if found == "memory")
+        );
+    }
+}

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
@@ -12,6 +13,7 @@ use super::requests::Request;
 use super::schema;
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::owner::{self, Owner};
+use crate::time;
 
 /// Requests that may wait; one more makes its caller wait.
 const MAX_QUEUED: usize = 4096;
@@ -24,6 +26,9 @@ const MAX_BATCH: usize = 1024;
 
 /// Bytes after which a transaction takes no further request.
 const MAX_BATCH_BYTES: usize = 16 << 20;
+
+/// The part of a commit's time that is spent on gathering the next batch.
+const GATHERING_SHARE: u32 = 8;
 
 /// What waits for the writer.
 #[derive(Default)]
@@ -75,13 +80,21 @@ impl Queue {
     }
 
     /// Moves the next batch into `batch`, waiting for one. `false` when closed and empty.
-    fn take(&self, batch: &mut Vec<Request>) -> bool {
+    ///
+    /// The callers that were just answered are about to ask again. Taking the first one alone would make the others
+    /// wait for a sync of its own, so up to `patience` is spent on letting `expected` requests come together.
+    fn take(&self, batch: &mut Vec<Request>, expected: usize, patience: Duration) -> bool {
         let mut waiting = self.lock();
         while waiting.is_idle() {
             if waiting.closed {
                 return false;
             }
             waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        if waiting.requests.len() < expected && !waiting.closed {
+            let gathering = |waiting: &mut Waiting| waiting.requests.len() < expected && !waiting.closed;
+            let gathered = self.filled.wait_timeout_while(waiting, patience, gathering);
+            waiting = gathered.unwrap_or_else(PoisonError::into_inner).0;
         }
         let mut bytes = 0;
         while batch.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
@@ -121,7 +134,6 @@ impl Waiting {
 pub(super) struct Writer {
     /// `None` after a failure, until the database has been opened and read again.
     connection: Option<Connection>,
-    path: PathBuf,
     hands: Hands,
     queue: Arc<Queue>,
 }
@@ -129,13 +141,14 @@ pub(super) struct Writer {
 /// What this owner holds, as far as it was acknowledged.
 pub(super) struct Hands {
     owner: Owner,
+    path: PathBuf,
     owners: PathBuf,
     held: HashMap<Arc<str>, u64>,
 }
 
 impl Writer {
     pub(super) fn new(connection: Connection, path: PathBuf, owners: PathBuf, owner: Owner, queue: Arc<Queue>) -> Self {
-        Self { connection: Some(connection), path, hands: Hands { owner, owners, held: HashMap::new() }, queue }
+        Self { connection: Some(connection), hands: Hands { owner, path, owners, held: HashMap::new() }, queue }
     }
 
     /// Works until the queue is closed and empty.
@@ -144,8 +157,13 @@ impl Writer {
         let _closes = CloseOnExit(&queue);
         queue.writer.get_or_init(|| thread::current().id());
         let mut batch = Vec::new();
-        while queue.take(&mut batch) {
-            match self.commit(&mut batch) {
+        let (mut expected, mut patience) = (1, Duration::ZERO);
+        while queue.take(&mut batch, expected, patience) {
+            let began = time::now();
+            let committed = self.commit(&mut batch);
+            expected = batch.len();
+            patience = (time::now() - began) / GATHERING_SHARE;
+            match committed {
                 // Only now, with the commit behind them, may callers learn of their writes.
                 Ok(()) => batch.drain(..).for_each(|request| request.acknowledge(&mut self.hands)),
                 Err(error) => batch.drain(..).for_each(|request| request.fail(&error, &mut self.hands)),
@@ -169,7 +187,7 @@ impl Writer {
     }
 
     fn execute(&self, connection: &mut Connection, batch: &mut [Request]) -> Result<(), StoreError> {
-        let failed = |doing| move |error| schema::explain(error, &self.path, doing);
+        let failed = |doing| move |error| schema::explain(error, &self.hands.path, doing);
         let behavior = if batch.iter().all(|request| request.is_read()) {
             TransactionBehavior::Deferred
         } else {
@@ -190,12 +208,12 @@ impl Writer {
     /// Opens and reads the database again, and starts a new log: nothing may be appended behind frames of which
     /// nobody knows whether they reached the disk.
     fn reopen(&self) -> Result<Connection, StoreError> {
-        let failed = |error| schema::explain(error, &self.path, "reading it again after a failure");
-        let connection = schema::connect(&self.path)?;
+        let failed = |error| schema::explain(error, &self.hands.path, "reading it again after a failure");
+        let connection = schema::connect(&self.hands.path)?;
         let busy: i64 =
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(failed)?;
         if busy != 0 {
-            return Err(StoreError::Locked { path: self.path.clone(), waited: schema::BUSY_TIMEOUT });
+            return Err(StoreError::Locked { path: self.hands.path.clone(), waited: schema::BUSY_TIMEOUT });
         }
         Ok(connection)
     }
@@ -216,16 +234,25 @@ impl Hands {
     }
 
     /// The owner of a run, if it is alive and may not be taken over.
-    pub(super) fn living(&self, run: &str, owner: Option<String>) -> rusqlite::Result<Option<String>> {
+    pub(super) fn living(&self, run: &str, owner: Option<String>) -> Result<Option<String>, StoreError> {
         let Some(owner) = owner else { return Ok(None) };
         let alive = if owner == self.owner.id() {
             // Ours, unless it is a release that could not be written.
             self.held.contains_key(run)
         } else {
-            owner::is_alive(&self.owners, &owner)
-                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?
+            // Where it cannot be told, nothing is taken over.
+            owner::is_alive(&self.owners, &owner).map_err(|error| StoreError::Failed {
+                store: format!("sqlite:{}", self.path.display()),
+                doing: "asking whether the owner of a run is alive",
+                reason: error.to_string(),
+            })?
         };
         Ok(alive.then_some(owner))
+    }
+
+    /// A row that makes no sense.
+    pub(super) fn damaged(&self, error: &rusqlite::Error) -> StoreError {
+        StoreError::Damaged { path: self.path.clone(), reason: error.to_string() }
     }
 
     pub(super) fn hold(&mut self, run: &Arc<str>, token: u64) {

@@ -51,11 +51,13 @@ fn a_path_that_cannot_be_written_is_named() {
 
 #[test]
 fn a_file_that_is_no_database_stays_as_it_was() {
-    let world = World::sqlite();
-    let content = b"the user's notes, long enough to be read as a header ".repeat(40);
-    fs::write(world.path(), &content).unwrap();
-    assert_eq!(open(&world.path()).unwrap_err(), StoreError::NotADatabase { path: world.path() });
-    assert_eq!(fs::read(world.path()).unwrap(), content);
+    for len in [1, 50, 5000] {
+        let world = World::sqlite();
+        let content = b"notes ".repeat(len);
+        fs::write(world.path(), &content).unwrap();
+        assert_eq!(open(&world.path()).unwrap_err(), StoreError::NotADatabase { path: world.path() });
+        assert_eq!(fs::read(world.path()).unwrap(), content);
+    }
 }
 
 #[test]
@@ -85,6 +87,7 @@ async fn a_damaged_step_is_neither_used_nor_executed_again() {
     for sql in [
         "UPDATE ft_step SET value = substr(value, 1, length(value) - 1)",
         "UPDATE ft_step SET value = substr(value, 1, 28) || x'07'",
+        "UPDATE ft_step SET value = CAST(substr(value, 1, 28) || x'07' AS BLOB)",
         "UPDATE ft_step SET value = x''",
     ] {
         let world = World::sqlite();
@@ -100,6 +103,23 @@ async fn a_damaged_step_is_neither_used_nor_executed_again() {
         assert!(matches!(&error, CheckpointError::Corrupt { run, what, .. } if run == "r" && what.contains("step(5)")));
         assert_eq!(store.steps("r").await.unwrap(), before);
     }
+}
+
+#[tokio::test]
+async fn a_row_that_makes_no_sense_fails_its_own_run_and_no_other() {
+    let world = World::sqlite();
+    let store = world.store();
+    for id in ["r", "other"] {
+        let failed = store.scope(run(id).run(async {
+            step(1).await?;
+            Err(Error::Failed("crash".into()))
+        }));
+        failed.await.unwrap_err();
+    }
+    world.tamper("UPDATE ft_step SET input = x'00' WHERE run = 'r'");
+    let error = refused(store.scope(run("r").run(async { step(1).await })).await);
+    assert!(matches!(error, CheckpointError::Store(StoreError::Damaged { .. })), "{error:?}");
+    assert_eq!(store.scope(run("other").run(async { step(1).await })).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -194,10 +214,10 @@ async fn names_that_nobody_could_read_are_refused() {
 #[tokio::test]
 async fn a_result_that_is_too_large_is_refused_before_it_is_recorded() {
     let store = Store::open("memory:").unwrap();
-    type Large = Result<Vec<u8>, Error<String>>;
+    type Large = Result<String, Error<String>>;
     let outcome = store.scope(run("r").run(async {
         let step = Checkpoint::new().step("large").calls::<Large>();
-        step.run(async { Ok(vec![200; 40 << 20]) }).await?;
+        step.run(async { Ok("x".repeat(65 << 20)) }).await?;
         Ok(1)
     }));
     let error = refused(outcome.await);

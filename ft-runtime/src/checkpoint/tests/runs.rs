@@ -131,9 +131,9 @@ async fn other_arguments_under_a_recorded_key_are_refused() {
             Err(CRASH)
         }));
         failed.await.unwrap_err();
-        let error = refused(store.scope(run("r").run(keyed(1, 11))).await);
+        let error = refused(store.scope(run("r").run(async { keyed(1, 11).await })).await);
         assert!(matches!(&error, CheckpointError::InputChanged { run, step, .. } if run == "r" && step == "keyed(1)"));
-        assert_eq!(store.scope(run("r").run(keyed(1, 10))).await.unwrap(), 10);
+        assert_eq!(store.scope(run("r").run(async { keyed(1, 10).await })).await.unwrap(), 10);
     }
 }
 
@@ -270,7 +270,7 @@ async fn a_dropped_run_is_given_back_and_stays_resumable() {
 
         // The release of an unanswered claim is enqueued once the claim is answered; a list comes after the claim.
         let _ = store.runs(Default::default()).await;
-        assert_eq!(store.scope(run("r").run(counted(&count))).await.unwrap(), 1);
+        assert_eq!(store.scope(run("r").run(async { counted(&count).await })).await.unwrap(), 1);
     }
 }
 
@@ -372,6 +372,6 @@ async fn a_result_is_forgotten_when_it_was_kept_for_its_time() {
 #[tokio::test]
 async fn futures_of_runs_and_steps_can_be_spawned() {
     let store = Store::open("memory:").unwrap();
-    let task = tokio::spawn(async move { store.scope(run("r").run(keyed(1, 4))).await });
+    let task = tokio::spawn(async move { store.scope(run("r").run(async { keyed(1, 4).await })).await });
     assert_eq!(task.await.unwrap().unwrap(), 4);
 }

@@ -1,0 +1,103 @@
+//! The attribute over the engine, as users write it.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::World;
+use crate::{Error, Saved, checkpoint, retry};
+
+type Failed = Error<&'static str>;
+
+#[derive(Default)]
+struct Shop {
+    reserved: AtomicU32,
+    charged: AtomicU32,
+    parcels: AtomicU32,
+}
+
+#[derive(Clone, serde::Serialize)]
+struct Order {
+    id: u32,
+}
+
+#[checkpoint(skip(shop))]
+async fn reserve(shop: &Shop, order: &Order) -> Result<u32, Failed> {
+    shop.reserved.fetch_add(1, Ordering::Relaxed);
+    Ok(order.id * 10)
+}
+
+impl Shop {
+    #[checkpoint(key = order.id)]
+    async fn charge(&self, order: &Order, hold: u32) -> Result<String, Failed> {
+        self.charged.fetch_add(1, Ordering::Relaxed);
+        Ok(format!("{}/{hold}", order.id))
+    }
+
+    #[retry(max_attempts = 3, on = Error::Failed("no parcel left"))]
+    #[checkpoint(run = format!("order-{}", order.id))]
+    async fn place_order(&self, order: &Order) -> Result<String, Failed> {
+        let hold = reserve(self, order).await?;
+        let receipt = self.charge(order, hold).await?;
+        if self.parcels.fetch_add(1, Ordering::Relaxed) < 2 {
+            return Err(Error::Failed("no parcel left"));
+        }
+        Ok(receipt)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_above_a_run_goes_on_from_its_steps() {
+    for world in World::all() {
+        let store = world.store();
+        let shop = std::sync::Arc::new(Shop::default());
+        let spawned = std::sync::Arc::clone(&shop);
+        let placed = tokio::spawn(async move { store.scope(spawned.place_order(&Order { id: 4 })).await });
+        assert_eq!(placed.await.unwrap().unwrap(), "4/40");
+        let ran = |count: &AtomicU32| count.load(Ordering::Relaxed);
+        assert_eq!((ran(&shop.reserved), ran(&shop.charged), ran(&shop.parcels)), (1, 1, 3));
+    }
+}
+
+#[retry(max_attempts = 5, on = Error::Failed("limit"))]
+#[checkpoint(run = "count", every = 10)]
+async fn count(state: &mut Saved<u32>, limit: u32, starts: &std::sync::Mutex<Vec<u32>>) -> Result<u32, Failed> {
+    starts.lock().unwrap().push(**state);
+    for _ in 0..limit {
+        if **state == 100 {
+            return Ok(**state);
+        }
+        **state += 1;
+        state.mark().await?;
+    }
+    **state += 5000; // never marked
+    Err(Error::Failed("limit"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_above_a_state_goes_on_from_the_last_checkpoint() {
+    for world in World::all() {
+        let starts = std::sync::Mutex::new(Vec::new());
+        let counted = world.store().scope(count(35, &starts)).await;
+        assert_eq!(counted.unwrap(), 100);
+        assert_eq!(starts.into_inner().unwrap(), [0, 30, 60, 90]);
+    }
+}
+
+#[checkpoint]
+fn double(value: u32) -> Result<u32, Failed> {
+    Ok(value * 2)
+}
+
+#[checkpoint(run = "sync")]
+fn doubled(value: u32) -> Result<u32, Failed> {
+    Ok(double(value)? + double(value + 1)?)
+}
+
+#[test]
+fn blocking_functions_are_runs_and_steps_too() {
+    for world in World::all() {
+        let store = world.store();
+        assert_eq!(store.scope_blocking(|| doubled(3)).unwrap(), 14);
+        let keys: Vec<_> = store.steps("sync").wait().unwrap().into_iter().map(|step| step.key.to_string()).collect();
+        assert_eq!(keys, ["double#1", "double#2"]);
+    }
+}
