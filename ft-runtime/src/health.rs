@@ -99,13 +99,6 @@ pub(crate) struct Pass {
     probe: Option<u32>,
 }
 
-impl Pass {
-    /// Does it find out whether the target is back?
-    pub(crate) fn is_probe(self) -> bool {
-        self.probe.is_some()
-    }
-}
-
 /// What a result did to the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
@@ -277,6 +270,19 @@ impl State {
         }
     }
 
+    /// The name under which a change is told.
+    fn told(&self) -> &'static str {
+        match self.phase {
+            // A failure here and there is not news; what it leads to is.
+            Phase::Up | Phase::Suspect => "up",
+            Phase::Ejected { .. } => "ejected",
+            Phase::Probation { .. } => "probation",
+            Phase::Warming { .. } => "warming",
+            Phase::Draining => "draining",
+            Phase::Disabled => "disabled",
+        }
+    }
+
     fn standing(&self) -> Standing {
         match self.phase {
             Phase::Up => Standing::Up,
@@ -343,6 +349,12 @@ impl Monitor {
         plain.then_some(Pass { generation: (word >> 8) as u32, probe: None })
     }
 
+    /// Would a result under this leave still be counted?
+    pub(crate) fn is_current(&self, pass: Pass) -> bool {
+        let word = self.word.load(Ordering::Relaxed);
+        (word >> 8) as u32 == pass.generation && Standing::of(word) != Standing::Disabled
+    }
+
     /// Would [`admit`](Self::admit) let a call through? Takes nothing.
     pub(crate) fn would_admit(&self, rules: Rules, now: Instant) -> bool {
         let mut copy = *lock(&self.state);
@@ -394,20 +406,13 @@ impl Monitor {
 
     fn change<A>(&self, change: impl FnOnce(&mut State) -> A) -> (A, Option<Change>) {
         let mut state = lock(&self.state);
-        let name = |state: &State| match state.phase {
-            // A failure here and there is not news; what it leads to is.
-            Phase::Suspect => Health::Up.as_str(),
-            Phase::Ejected { .. } => "ejected",
-            Phase::Probation { .. } => Health::Probation.as_str(),
-            Phase::Warming { .. } => Health::Warming.as_str(),
-            Phase::Up => Health::Up.as_str(),
-            Phase::Draining => Health::Draining.as_str(),
-            Phase::Disabled => Health::Disabled.as_str(),
-        };
-        let from = name(&state);
+        let from = state.told();
         let answer = change(&mut state);
-        let to = name(&state);
+        let to = state.told();
         self.word.store(u64::from(state.generation) << 8 | state.standing() as u64, Ordering::Relaxed);
         (answer, (from != to).then_some(Change { from, to }))
     }
 }
+
+#[cfg(test)]
+mod tests;

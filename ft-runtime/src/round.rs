@@ -125,8 +125,7 @@ impl<S: Roster> Round<S> {
 
     /// Is the member that was picked still one to ask?
     pub fn stands(&self) -> bool {
-        let standing = self.roster.monitor(self.current).standing();
-        self.pass.is_some_and(|pass| standing.is_healthy() || pass.is_probe())
+        self.pass.is_some_and(|pass| self.roster.monitor(self.current).is_current(pass))
     }
 
     /// The current attempt starts.

@@ -513,7 +513,9 @@ mod accounting {
         }
         tokio::time::advance(Duration::from_secs(5)).await;
         let start = || failover.over::<Result<u32, DbError>, _>(&pool).start();
-        let asks = |candidates: &ft_runtime::Candidates<Pool<Db>, u32, DbError>| candidates.current().unwrap().name().to_owned();
+        let asks = |candidates: &ft_runtime::Candidates<Pool<Db>, u32, DbError>| {
+            candidates.current().unwrap().name().to_owned()
+        };
         let probe = start();
         assert_eq!((asks(&probe), asks(&start())), ("a".into(), "b".into()));
         drop(probe);
@@ -669,7 +671,9 @@ mod building {
         };
         assert_eq!(error(&["a", "b", "a"]), "two targets of a pool have the same name: \"a\"");
         assert_eq!(error(&[""]), "the name of a target must not be empty: \"\"");
-        assert!(error(&[&"x".repeat(129)]).starts_with("the name of a target must not be longer than 128 bytes: \"xxx"));
+        assert!(
+            error(&[&"x".repeat(129)]).starts_with("the name of a target must not be longer than 128 bytes: \"xxx")
+        );
         let many = (0..1025).map(|n| (n.to_string(), ()));
         assert_eq!(Pool::try_of(many).map(|_| ()).unwrap_err().to_string(), "a pool holds at most 1024 targets");
     }
