@@ -46,7 +46,6 @@ pub use error::Error;
 pub use failover::{Among, Candidates, Failover, FailoverWith, Over, Prefer};
 pub use fault::{Fault, FaultKind};
 pub use faults::FaultEntry;
-pub use ft_macros::{Fault, retry};
 pub use health::Health;
 pub use outcome::{Outcome, Refusable};
 pub use pool::{AsPool, Pool, Target, Targets};
