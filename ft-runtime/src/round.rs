@@ -69,13 +69,6 @@ impl<S: Roster> Round<S> {
     /// A call that has picked nobody yet.
     #[inline]
     pub fn new(policy: Failover, roster: S, site: Option<&'static Site>) -> Self {
-        if let Some(budget) = policy.budget {
-            budget.deposit();
-        }
-        let deadline = match (policy.deadline.map(Deadline::after), Deadline::current()) {
-            (Some(own), Some(around)) => Some(own.min(around)),
-            (own, around) => own.or(around),
-        };
         Self {
             policy,
             roster,
@@ -85,15 +78,28 @@ impl<S: Roster> Round<S> {
             running: false,
             asked: Asked::default(),
             attempt: 0,
-            deadline,
+            deadline: None,
             charge: None,
             failure: None,
         }
     }
 
-    /// Picks the first member: `false` when there is nobody.
+    /// The call begins: its deadline runs.
+    #[inline]
+    pub fn arm(&mut self) {
+        if let Some(budget) = self.policy.budget {
+            budget.deposit();
+        }
+        self.deadline = match (self.policy.deadline.map(Deadline::after), Deadline::current()) {
+            (Some(own), Some(around)) => Some(own.min(around)),
+            (own, around) => own.or(around),
+        };
+    }
+
+    /// Begins with the first member: `false` when there is nobody.
     #[inline]
     pub fn begin(&mut self) -> bool {
+        self.arm();
         self.advance(|_| true).is_moved()
     }
 
@@ -264,8 +270,9 @@ impl<S: Roster> Round<S> {
         self.give_up(GaveUp::Exhausted);
     }
 
-    /// A member that was not picked yet cannot be asked: it failed before. Not asked again in this call.
-    pub fn broken(&mut self, index: usize) {
+    /// A member that was not picked yet cannot be asked: that is a failure too. Not looked at again in this call.
+    #[cold]
+    pub fn broken(&mut self, index: usize, what: &dyn fmt::Display) {
         self.asked.insert(index);
         let monitor = self.roster.monitor(index);
         let (pass, change) = monitor.admit(self.policy.rules, time::now());
@@ -273,6 +280,7 @@ impl<S: Roster> Round<S> {
         if let Some(pass) = pass.or_else(|| monitor.force()) {
             roster::count_failure(&self.roster, index, pass, self.policy.rules, self.site);
         }
+        self.record(&Failed { kind: FaultKind::Unsent, what: what.to_string() }, false);
     }
 
     #[cold]
