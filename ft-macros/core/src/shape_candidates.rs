@@ -35,13 +35,11 @@ pub(crate) fn wrap(args: &Args, call: &Call, bind: TokenStream, body: Body, erro
 // Output:
 //     let failover = ..;
 //     let pool = EXPR;
-//     match failover.over::<R, _>(pool).at(site).start() {
-//         Err(refused) => refused,
-//         Ok(mut candidates) => loop {
-//             let target = candidates.current();
-//             let outcome: R = candidates.run(async { let replica = &*target; .. }).await;
-//             if !candidates.again(&outcome) { break outcome; }
-//         },
+//     let mut candidates = failover.over::<R, _>(pool).at(site).start();
+//     loop {
+//         let Some(target) = candidates.current() else { break candidates.refused() };
+//         let outcome: R = candidates.run(async { let replica = &*target; .. }).await;
+//         if !candidates.again(&outcome) { break outcome; }
 //     }
 fn over(target: &Ident, pool: &Expr, args: &Args, call: &Call, bind: TokenStream, mut body: Body) -> TokenStream {
     let here = Span::mixed_site();
@@ -55,15 +53,15 @@ fn over(target: &Ident, pool: &Expr, args: &Args, call: &Call, bind: TokenStream
     quote_spanned! {here=>
         #bind
         let pool = #pool;
-        match failover #open(pool).at(site) #judgement.start() {
-            ::core::result::Result::Err(refused) => refused,
-            ::core::result::Result::Ok(mut candidates) => loop {
-                let target = candidates.current();
-                let outcome: #outcome = #run;
-                if !#again {
-                    break outcome;
-                }
-            },
+        let mut candidates = failover #open(pool).at(site) #judgement.start();
+        loop {
+            let ::core::option::Option::Some(target) = candidates.current() else {
+                break candidates.refused()
+            };
+            let outcome: #outcome = #run;
+            if !#again {
+                break outcome;
+            }
         }
     }
 }
@@ -71,9 +69,9 @@ fn over(target: &Ident, pool: &Expr, args: &Args, call: &Call, bind: TokenStream
 // Output:
 //     let failover = ..;
 //     let targets = { static FT_TARGETS: Targets<2> = Targets::new(["from_primary", "from_replica"]); &FT_TARGETS };
-//     let mut candidates = failover.among::<R, 2>(targets).at(site);
+//     let mut candidates = failover.among::<R, 2>(targets).at(site).start();
 //     loop {
-//         let target = candidates.current();
+//         let target = candidates.index();
 //         let outcome: R = candidates.run(async { match target { 1 => from_replica(id).await, _ => { BODY } } }).await;
 //         if !candidates.again(&outcome) { break outcome; }
 //     }
@@ -134,9 +132,9 @@ fn among(
             static FT_TARGETS: #root::Targets<#count> = #root::Targets::new([#(#names),*]);
             &FT_TARGETS
         };
-        let mut candidates = failover #open(targets).at(site) #judgement;
+        let mut candidates = failover #open(targets).at(site) #judgement.start();
         loop {
-            let target = candidates.current();
+            let target = candidates.index();
             let outcome: #outcome = #run;
             if !#again {
                 break outcome;
