@@ -351,6 +351,7 @@ impl<A: Accept, V, U, H> FailoverWith<A, V, U, H> {
         }
     }
 
+    #[expect(clippy::type_complexity, reason = "the four parts of a judgement")]
     fn over<P: AsPool, T, E: FromRejected>(self, pool: P) -> Over<Pool<P::Item>, T, E, Judge<A, V, U, H>> {
         Over {
             policy: self.policy,

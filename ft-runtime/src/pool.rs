@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use crate::health::{Change, Monitor};
 use crate::rejected::Invalid;
-use crate::roster::{self, Common, LONGEST_NAME, MOST_MEMBERS, Roster, TargetStatus, sealed::Sealed};
+use crate::roster::{self, Common, MOST_MEMBERS, Roster, TargetStatus, sealed::Sealed};
 
 /// Targets that can do the same work, each with a name, a tier and a health.
 ///
@@ -108,7 +108,8 @@ impl<T> Pool<T> {
     /// [`Invalid`] where `of` panics.
     pub fn try_with(self, tier: u8, name: impl Into<Cow<'static, str>>, target: T) -> Result<Self, Invalid> {
         let name = name.into();
-        roster::check_name(&name).map_err(|why| Invalid::new(format!("{why}: {:?}", shortened(&name))))?;
+        roster::check_name(&name)
+            .map_err(|why| Invalid::new(format!("{why}: {:?}", name.chars().take(32).collect::<String>())))?;
         if self.shared.entries.iter().any(|entry| entry.member.name == name) {
             return Err(Invalid::new(format!("two targets of a pool have the same name: {name:?}")));
         }
@@ -422,8 +423,4 @@ const fn same(a: &str, b: &str) -> bool {
         at += 1;
     }
     true
-}
-
-fn shortened(name: &str) -> &str {
-    &name[..name.floor_char_boundary(LONGEST_NAME)]
 }

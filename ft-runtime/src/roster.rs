@@ -223,6 +223,6 @@ pub(crate) const fn check_name(name: &str) -> Result<(), &'static str> {
 }
 
 /// In bytes: names label metrics and events.
-pub(crate) const LONGEST_NAME: usize = 128;
+const LONGEST_NAME: usize = 128;
 /// How many members a roster has at the most.
 pub(crate) const MOST_MEMBERS: usize = 1024;

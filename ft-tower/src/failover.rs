@@ -143,11 +143,13 @@ impl<S, J> Failover<S, J> {
 
 impl<S, A: Accept, V, U, H> Failover<S, Judge<A, V, U, H>> {
     /// Moves on only after errors that the predicate says yes to. Given twice, both must.
+    #[expect(clippy::type_complexity, reason = "the four parts of a judgement")]
     pub fn when<F>(self, accept: F) -> Failover<S, Judge<Both<A::Explicit, F>, V, U, H>> {
         self.judged(|judge| judge.when(accept))
     }
 
     /// Never moves on after errors that the predicate says yes to.
+    #[expect(clippy::type_complexity, reason = "the four parts of a judgement")]
     pub fn unless<F>(self, veto: F) -> Failover<S, Judge<A::Explicit, Either<V, F>, U, H>> {
         self.judged(|judge| judge.unless(veto))
     }

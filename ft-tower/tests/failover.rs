@@ -1,9 +1,9 @@
 //! The failover over services: what tower promises of readiness, and what the policy promises of requests.
 
 use std::collections::HashMap;
-use std::future::{Future, Ready, poll_fn, ready};
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
@@ -20,6 +20,7 @@ const POLICY: Policy = Policy::new();
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Mode {
     Answers,
+    AnswersSlowly,
     Refuses,
     NeverReady,
     BreaksWhenPolled,
@@ -75,7 +76,7 @@ impl Clone for Probe {
 impl Service<u32> for Probe {
     type Response = u32;
     type Error = io::Error;
-    type Future = Ready<io::Result<u32>>;
+    type Future = Answer;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.shared.polls.fetch_add(1, Ordering::Relaxed);
@@ -86,7 +87,7 @@ impl Service<u32> for Probe {
                 Poll::Pending
             }
             Mode::BreaksWhenPolled => Poll::Ready(Err(io::ErrorKind::ConnectionRefused.into())),
-            Mode::Answers | Mode::Refuses => {
+            Mode::Answers | Mode::AnswersSlowly | Mode::Refuses => {
                 self.is_ready = true;
                 Poll::Ready(Ok(()))
             }
@@ -96,10 +97,32 @@ impl Service<u32> for Probe {
     fn call(&mut self, request: u32) -> Self::Future {
         assert!(std::mem::take(&mut self.is_ready), "called without having been made ready");
         self.shared.calls.fetch_add(1, Ordering::Relaxed);
-        ready(match *self.shared.mode.lock().unwrap() {
-            Mode::Refuses => Err(io::ErrorKind::ConnectionRefused.into()),
-            _ => Ok(request),
-        })
+        let mode = *self.shared.mode.lock().unwrap();
+        let slow = mode == Mode::AnswersSlowly;
+        Answer {
+            after: slow.then(|| Box::pin(tokio::time::sleep(Duration::from_millis(5)))),
+            outcome: Some(if mode == Mode::Refuses {
+                Err(io::ErrorKind::ConnectionRefused.into())
+            } else {
+                Ok(request)
+            }),
+        }
+    }
+}
+
+struct Answer {
+    after: Option<Pin<Box<tokio::time::Sleep>>>,
+    outcome: Option<io::Result<u32>>,
+}
+
+impl Future for Answer {
+    type Output = io::Result<u32>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(after) = &mut self.after {
+            std::task::ready!(after.as_mut().poll(cx));
+        }
+        Poll::Ready(self.outcome.take().expect("polled after it answered"))
     }
 }
 
@@ -149,7 +172,7 @@ mod requests {
     /// Case 37.
     #[tokio::test(start_paused = true)]
     async fn it_works_over_a_concurrency_limit_of_one() {
-        let probes = [Probe::new(Mode::Refuses), Probe::new(Mode::Answers)];
+        let probes = [Probe::new(Mode::Refuses), Probe::new(Mode::AnswersSlowly)];
         let limited = probes.iter().map(|probe| ConcurrencyLimit::new(probe.clone(), 1));
         let service = Failover::new(POLICY.eject_after(1000), ["a", "b"].into_iter().zip(limited));
         let mut tasks = tokio::task::JoinSet::new();
@@ -164,7 +187,7 @@ mod requests {
     /// Case 37.
     #[tokio::test(start_paused = true)]
     async fn it_works_over_a_buffer_of_one() {
-        let probes = [Probe::new(Mode::Refuses), Probe::new(Mode::Answers)];
+        let probes = [Probe::new(Mode::Refuses), Probe::new(Mode::AnswersSlowly)];
         let buffered = probes.iter().map(|probe| Buffer::new(probe.clone(), 1));
         let service = Failover::new(POLICY.eject_after(1000), ["a", "b"].into_iter().zip(buffered));
         let mut tasks = tokio::task::JoinSet::new();
