@@ -46,7 +46,10 @@ macro_rules! pairs {
 }
 
 pairs! {
+    checkpoint: "checkpoint", "checkpoint.rs", "checkpoint-expanded.rs";
+    failover: "failover", "failover.rs", "failover-expanded.rs";
     retry: "retry", "retry.rs", "retry-expanded.rs";
+    stack: "stack", "stack.rs", "stack-expanded.rs";
 }
 
 fn compare(name: &str) {

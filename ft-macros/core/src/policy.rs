@@ -37,7 +37,7 @@ static POLICIES: &[Policy] = &[
     Policy::new("failover", "Failover", Shape::Candidates),
     Policy::new("checkpoint", "Checkpoint", Shape::Checkpoint)
         .runtime_keys(&["every"])
-        .words(&[("again", "always", "Again::Always"), ("again", "never", "Again::Never")]),
+        .words(&[("again", "always", "Again::Always"), ("again", "after_keep", "Again::AfterKeep")]),
     #[cfg(test)]
     Policy::new("timeout", "Timeout", Shape::Once).needs("2s"),
 ];
