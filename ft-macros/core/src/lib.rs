@@ -47,6 +47,8 @@ mod tokens;
 pub fn expand(attribute: &str, args: TokenStream, item: TokenStream) -> TokenStream {
     let error = if tokens::too_deep(&args) || tokens::too_deep(&item) {
         "brackets nest too deeply here".to_owned()
+    } else if tokens::too_long(&args) || tokens::too_long(&tokens::without_body(&item)) {
+        "this goes on for too long without a comma: give a part of it a name of its own".to_owned()
     } else if attribute == "checkpoint_without_feature"
         && let Some(policy) = Policy::find("checkpoint")
     {
@@ -64,8 +66,8 @@ pub fn expand(attribute: &str, args: TokenStream, item: TokenStream) -> TokenStr
 ///
 /// Functions inside of function bodies stay as they are. A file that does not parse comes back with a `compile_error!`.
 pub fn expand_all(file: TokenStream) -> TokenStream {
-    if tokens::too_deep(&file) {
-        let error = syn::Error::new(Span::call_site(), "brackets nest too deeply here").into_compile_error();
+    if tokens::too_deep(&file) || tokens::too_long(&file) {
+        let error = syn::Error::new(Span::call_site(), "this nests too deeply to be expanded").into_compile_error();
         return quote!(#file #error);
     }
     file::expand(file)
@@ -73,5 +75,8 @@ pub fn expand_all(file: TokenStream) -> TokenStream {
 
 /// Expands `#[derive(Fault)]`: the implementation, or a `compile_error!` for each mistake.
 pub fn derive_fault(item: TokenStream) -> TokenStream {
+    if tokens::too_deep(&item) || tokens::too_long(&item) {
+        return syn::Error::new(Span::call_site(), "this nests too deeply to be a type").into_compile_error();
+    }
     fault::derive(item)
 }

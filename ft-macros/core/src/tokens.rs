@@ -5,6 +5,9 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 /// How deep brackets may nest. rustc itself stops at 128 by default.
 const MAX_DEPTH: usize = 128;
 
+/// How many tokens may follow each other without a comma. A parser's stack lasts for about twice as many.
+const MAX_PATH: usize = 512;
+
 /// Whether brackets nest deeper than any parser should be asked to follow.
 pub(crate) fn too_deep(tokens: &TokenStream) -> bool {
     let mut levels = vec![tokens.clone().into_iter()];
@@ -23,6 +26,48 @@ pub(crate) fn too_deep(tokens: &TokenStream) -> bool {
         }
     }
     false
+}
+
+/// Whether an expression or a type goes on for longer than a parser, which recurses on `!!!!x` and `A<A<A<A<..`, should
+/// be asked to follow: too many tokens on one path through the brackets, counted from the last `,` or `;`.
+pub(crate) fn too_long(tokens: &TokenStream) -> bool {
+    let mut path = 0;
+    let mut levels = vec![(tokens.clone().into_iter(), 0)];
+    while let Some((level, run)) = levels.last_mut() {
+        match level.next() {
+            Some(TokenTree::Group(group)) => levels.push((group.stream().into_iter(), 0)),
+            Some(TokenTree::Punct(punct)) if matches!(punct.as_char(), ',' | ';') => {
+                path -= *run;
+                *run = 0;
+            }
+            Some(_) => {
+                *run += 1;
+                path += 1;
+                if path > MAX_PATH {
+                    return true;
+                }
+            }
+            None => {
+                path -= *run;
+                levels.pop();
+                // What stands before a group ends with it, as far as recursion goes.
+                if let Some((_, run)) = levels.last_mut() {
+                    path -= *run;
+                    *run = 0;
+                }
+            }
+        }
+    }
+    false
+}
+
+/// An item without the block that ends it, which nobody parses.
+pub(crate) fn without_body(item: &TokenStream) -> TokenStream {
+    let mut tokens: Vec<TokenTree> = item.clone().into_iter().collect();
+    if matches!(tokens.last(), Some(TokenTree::Group(body)) if body.delimiter() == Delimiter::Brace) {
+        tokens.pop();
+    }
+    tokens.into_iter().collect()
 }
 
 /// Renames an identifier at every depth; each one keeps its place in the source.

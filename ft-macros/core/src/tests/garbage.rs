@@ -87,3 +87,20 @@ fn first_function(item: TokenStream) -> TokenStream {
     };
     item.into_iter().take_while(until).collect()
 }
+
+#[test]
+fn what_never_ends_is_refused_and_not_followed() {
+    for n in [400, 5_000] {
+        let never = [
+            ("!".repeat(n), String::new()),
+            ("|| ".repeat(n), String::new()),
+            (format!("{}x{}", "(!!!!!!!!!!".repeat(n / 40), ")".repeat(n / 40)), String::new()),
+            (String::new(), "& ".repeat(n)),
+            (String::new(), "A<".repeat(n)),
+        ];
+        for (value, ty) in never {
+            crate::expand("retry", parsed(&format!("a = {value}x")), parsed(&format!("fn f() -> {ty} R {{ x }}")));
+            crate::expand_all(parsed(&format!("#[retry(a = {value}x)] fn f() -> {ty} R {{ {value}x }}")));
+        }
+    }
+}
