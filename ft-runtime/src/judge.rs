@@ -38,6 +38,8 @@ pub enum Verdict {
         retry_after: Option<Duration>,
         /// It is a refusal of one of our own policies: nothing reached the other side.
         refused: bool,
+        /// It was named, by `on` or `when`, as one to try again.
+        named: bool,
     },
 }
 
@@ -94,7 +96,13 @@ where
     fn judge(&self, outcome: &Result<T, E>) -> Verdict {
         match outcome {
             Ok(value) if self.until.settles(value) => Verdict::Settled,
-            Ok(_) => Verdict::Failed { again: true, kind: FaultKind::Transient, retry_after: None, refused: false },
+            Ok(_) => Verdict::Failed {
+                again: true,
+                kind: FaultKind::Transient,
+                retry_after: None,
+                refused: false,
+                named: false,
+            },
             Err(error) => {
                 let accepted = self.accept.accepts(error);
                 Verdict::Failed {
@@ -102,6 +110,7 @@ where
                     kind: accepted.kind,
                     retry_after: self.hint.hints(error).or(accepted.retry_after),
                     refused: accepted.refused,
+                    named: accepted.named,
                 }
             }
         }
@@ -122,6 +131,7 @@ pub struct Accepted {
     kind: FaultKind,
     retry_after: Option<Duration>,
     refused: bool,
+    named: bool,
 }
 
 /// The accepting part of a judgement.
@@ -184,6 +194,7 @@ impl<E: Fault> Accepts<E> for ByFault {
             kind,
             retry_after: error.retry_after(),
             refused: error.rejected().is_some(),
+            named: false,
         }
     }
 
@@ -205,7 +216,7 @@ impl Accept for Every {
 
 impl<E> Accepts<E> for Every {
     fn accepts(&self, _error: &E) -> Accepted {
-        Accepted { again: true, kind: FaultKind::Transient, retry_after: None, refused: false }
+        Accepted { again: true, kind: FaultKind::Transient, retry_after: None, refused: false, named: false }
     }
 }
 
@@ -227,7 +238,7 @@ impl<E, A: Accepts<E>, F: Fn(&E) -> bool> Accepts<E> for Both<A, F> {
     fn accepts(&self, error: &E) -> Accepted {
         let first = self.first.accepts(error);
         let again = first.again && (self.second)(error);
-        Accepted { again, kind: if again { FaultKind::Transient } else { FaultKind::Permanent }, ..first }
+        Accepted { again, named: again, kind: if again { FaultKind::Transient } else { FaultKind::Permanent }, ..first }
     }
 }
 

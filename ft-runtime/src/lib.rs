@@ -16,14 +16,19 @@ mod context;
 mod counter;
 mod deadline;
 mod error;
+mod failover;
 mod fault;
 mod faults;
+mod health;
 pub mod judge;
 pub mod observe;
 mod outcome;
+mod pool;
 mod random;
 mod rejected;
 mod retry;
+mod roster;
+mod round;
 mod shared;
 mod site;
 mod sync;
@@ -42,10 +47,21 @@ pub use checkpoint::{
 pub use context::{Context, Scoped};
 pub use deadline::{Deadline, Under};
 pub use error::Error;
+pub use failover::{Among, Candidates, Failover, FailoverWith, Over, Prefer};
 pub use fault::{Fault, FaultKind};
 pub use faults::FaultEntry;
+pub use health::Health;
 pub use outcome::{Outcome, Refusable};
+pub use pool::{AsPool, Pool, Target, Targets};
 pub use rejected::{FromRejected, Invalid, Rejected};
 pub use retry::{Attempts, Hint, Retry, RetryWith, Wait, Waiting};
+pub use roster::{Roster, TargetStatus};
 pub use shared::Shared;
 pub use site::{Site, sites};
+
+/// What `ft-tower` needs beyond the documented surface. Not for anybody else, and without any promise.
+#[doc(hidden)]
+pub mod door {
+    pub use crate::round::{Advance, Round};
+    pub use crate::time::{Sleep, sleep};
+}

@@ -2,14 +2,15 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use crate::fault::{Fault, FaultKind};
 
 /// A policy refused the call, or cut it off.
 ///
-/// A function with a policy that can refuse must be able to return one: `E: From<Rejected>`. `anyhow::Error` and
-/// `Box<dyn Error>` can already; a `thiserror` enum needs one variant, `#[error(transparent)] Rejected(#[from]
+/// A function with a policy that can refuse must be able to return one: `E: From<Rejected>`. `anyhow::Error`,
+/// `Box<dyn Error>` and `io::Error` can already; a `thiserror` enum needs one variant, `#[error(transparent)] Rejected(#[from]
 /// Rejected)`; or return `Result<T, ft_runtime::Error<E>>`.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -89,6 +90,17 @@ impl StdError for Rejected {
     }
 }
 
+/// The refusal travels inside, and [`Fault`] finds it there.
+impl From<Rejected> for io::Error {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::TimedOut { .. } => Self::new(io::ErrorKind::TimedOut, rejected),
+            // No other kind of its own: what may be done about it is for the refusal to say.
+            _ => Self::other(rejected),
+        }
+    }
+}
+
 impl Fault for Rejected {
     fn kind(&self) -> FaultKind {
         match self {
@@ -157,5 +169,28 @@ pub trait FromRejected {
 impl<E: From<Rejected>> FromRejected for E {
     fn from_rejected(rejected: Rejected) -> Self {
         E::from(rejected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_io_error_keeps_what_the_refusal_says() {
+        let second = Duration::from_secs(1);
+        let all = || {
+            [
+                Rejected::TimedOut { limit: second },
+                Rejected::CircuitOpen { retry_after: second },
+                Rejected::NoTarget,
+                Rejected::DeadlinePassed,
+            ]
+        };
+        for (rejected, same) in all().into_iter().zip(all()) {
+            let error = io::Error::from_rejected(rejected);
+            assert_eq!((Fault::kind(&error), error.retry_after()), (same.kind(), same.retry_after()));
+            assert_eq!(error.rejected().map(Rejected::reason), Some(same.reason()));
+        }
     }
 }

@@ -418,7 +418,7 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
                 }
                 None
             }
-            Verdict::Failed { again, kind, retry_after, refused } => {
+            Verdict::Failed { again, kind, retry_after, refused, .. } => {
                 let what = observe::Describe(|f: &mut fmt::Formatter<'_>| self.judge.describe(outcome, f));
                 let failed = Failed { again, kind, retry_after, refused, what: describe(&what) };
                 self.decide(&failed)

@@ -37,7 +37,7 @@ pub(crate) fn later(now: Instant, after: Duration) -> Instant {
 /// # Panics
 ///
 /// When it is first polled outside a tokio runtime with time enabled, as every tokio timer does.
-pub(crate) fn sleep(duration: Duration) -> Sleep {
+pub fn sleep(duration: Duration) -> Sleep {
     Sleep { duration, timer: None }
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn sleep_blocking(duration: Duration) {
 /// A wait that costs nothing until it is polled, and never touches the timer when there is nothing to wait for:
 /// tokio rounds every timer up to a millisecond.
 #[derive(Debug)]
-pub(crate) struct Sleep {
+pub struct Sleep {
     duration: Duration,
     timer: Option<Pin<Box<tokio::time::Sleep>>>,
 }

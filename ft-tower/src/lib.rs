@@ -4,7 +4,10 @@
 //! | policy | layer |
 //! |---|---|
 //! | [`Retry`](ft_runtime::Retry) | [`RetryLayer`] |
+//! | [`Failover`](ft_runtime::Failover) | [`Failover`], over several services |
 
+mod failover;
 mod retry;
 
+pub use failover::{Failover, FailoverFuture};
 pub use retry::{RetryFuture, RetryLayer, RetryService};

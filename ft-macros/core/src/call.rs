@@ -73,11 +73,16 @@ impl Call {
         }
     }
 
+    /// Where a bound on R fails: the return type, whatever calls for the bound.
+    pub(crate) fn blamed(&self) -> Span {
+        let first = self.outcome.clone().into_iter().next();
+        Span::mixed_site().located_at(first.map_or(self.keyword, |token| token.span()))
+    }
+
     /// `.attempts::<R>()`, `.calls::<R>()`: blamed on the type, since its bound is what can fail.
     pub(crate) fn session(&self, opener: &str, more: Option<TokenTree>) -> TokenStream {
         let outcome = &self.outcome;
-        let blamed = outcome.clone().into_iter().next().map_or(self.keyword, |token| token.span());
-        let here = Span::mixed_site().located_at(blamed);
+        let here = self.blamed();
         let opener = Ident::new(opener, here);
         let more = more.map(|more| quote_spanned!(here=> , #more));
         quote_spanned!(here=> .#opener::<#outcome #more>)

@@ -35,13 +35,11 @@ pub(crate) fn wrap(args: &Args, call: &Call, bind: TokenStream, body: Body, erro
 // Output:
 //     let failover = ..;
 //     let pool = EXPR;
-//     match failover.over::<R, _>(pool).at(site).start() {
-//         Err(refused) => refused,
-//         Ok(mut candidates) => loop {
-//             let target = candidates.current();
-//             let outcome: R = candidates.run(async { let replica = &*target; .. }).await;
-//             if !candidates.again(&outcome) { break outcome; }
-//         },
+//     let mut candidates = failover.over::<R, _>(pool).at(site).start();
+//     loop {
+//         let Some(target) = candidates.current() else { break candidates.refused() };
+//         let outcome: R = candidates.run(async { let replica = &*target; .. }).await;
+//         if !candidates.again(&outcome) { break outcome; }
 //     }
 fn over(target: &Ident, pool: &Expr, args: &Args, call: &Call, bind: TokenStream, mut body: Body) -> TokenStream {
     let here = Span::mixed_site();
@@ -50,19 +48,20 @@ fn over(target: &Ident, pool: &Expr, args: &Args, call: &Call, bind: TokenStream
     let judgement = judgement(args);
     let head = body.head;
     body.head = quote_spanned!(here=> let #target = &*target; #head);
+    let again = quote_spanned!(call.blamed()=> candidates.again(&outcome));
     let run = call.run(&quote_spanned!(here=> candidates), &args.clone, body);
     quote_spanned! {here=>
         #bind
         let pool = #pool;
-        match failover #open(pool).at(site) #judgement.start() {
-            ::core::result::Result::Err(refused) => refused,
-            ::core::result::Result::Ok(mut candidates) => loop {
-                let target = candidates.current();
-                let outcome: #outcome = #run;
-                if !candidates.again(&outcome) {
-                    break outcome;
-                }
-            },
+        let mut candidates = failover #open(pool).at(site) #judgement.start();
+        loop {
+            let ::core::option::Option::Some(target) = candidates.current() else {
+                break candidates.refused()
+            };
+            let outcome: #outcome = #run;
+            if !#again {
+                break outcome;
+            }
         }
     }
 }
@@ -70,9 +69,9 @@ fn over(target: &Ident, pool: &Expr, args: &Args, call: &Call, bind: TokenStream
 // Output:
 //     let failover = ..;
 //     let targets = { static FT_TARGETS: Targets<2> = Targets::new(["from_primary", "from_replica"]); &FT_TARGETS };
-//     let mut candidates = failover.among::<R, 2>(targets).at(site);
+//     let mut candidates = failover.among::<R, 2>(targets).at(site).start();
 //     loop {
-//         let target = candidates.current();
+//         let target = candidates.index();
 //         let outcome: R = candidates.run(async { match target { 1 => from_replica(id).await, _ => { BODY } } }).await;
 //         if !candidates.again(&outcome) { break outcome; }
 //     }
@@ -93,10 +92,10 @@ fn among(
     let names =
         std::iter::once(own).chain(targets.iter().map(|target| target.to_token_stream().to_string().replace(' ', "")));
 
-    let mut arguments = TokenStream::new();
+    let mut arguments = Vec::new();
     for (argument, span) in &call.arguments {
         match argument {
-            Some(argument) => arguments.extend(quote_spanned!(here=> #argument,)),
+            Some(argument) => arguments.push(argument),
             None => errors.at(*span, "the other targets get the same arguments: give this one a plain name"),
         }
     }
@@ -109,7 +108,13 @@ fn among(
             let receiver = Ident::new(receiver, target.span());
             quote!(#receiver,)
         });
-        quote_spanned!(here=> #index => #target(#receiver #arguments) #wait,)
+        // An argument that does not fit is the target's fault.
+        let arguments = arguments.iter().map(|&argument| {
+            let mut argument = argument.clone();
+            argument.set_span(argument.span().located_at(target.span()));
+            argument
+        });
+        quote_spanned!(here=> #index => #target(#receiver #(#arguments),*) #wait,)
     });
     let own = braced(body.code.clone(), here);
     let code = quote_spanned! {here=>
@@ -120,17 +125,18 @@ fn among(
     };
     let run =
         call.run(&quote_spanned!(here=> candidates), &args.clone, Body { head: body.head, code, diverges: false });
+    let again = quote_spanned!(call.blamed()=> candidates.again(&outcome));
     quote_spanned! {here=>
         #bind
         let targets = {
             static FT_TARGETS: #root::Targets<#count> = #root::Targets::new([#(#names),*]);
             &FT_TARGETS
         };
-        let mut candidates = failover #open(targets).at(site) #judgement;
+        let mut candidates = failover #open(targets).at(site) #judgement.start();
         loop {
-            let target = candidates.current();
+            let target = candidates.index();
             let outcome: #outcome = #run;
-            if !candidates.again(&outcome) {
+            if !#again {
                 break outcome;
             }
         }

@@ -28,6 +28,7 @@ pub(crate) fn wrap(policy: &Policy, args: &Args, call: &Call, bind: TokenStream,
     let judgement = judgement(args);
     let attempt = call.attempt.as_ref().map(|parameter| quote_spanned!(here=> #parameter = attempts.attempt();));
     let run = call.run(&quote_spanned!(here=> attempts), &args.clone, body);
+    let again = quote_spanned!(call.blamed()=> attempts.again(&outcome));
     let wait = if call.is_async { quote_spanned!(here=> wait.await;) } else { quote_spanned!(here=> wait.block();) };
     quote_spanned! {here=>
         #bind
@@ -36,7 +37,7 @@ pub(crate) fn wrap(policy: &Policy, args: &Args, call: &Call, bind: TokenStream,
             #attempt
             let wait = {
                 let outcome: #outcome = #run;
-                match attempts.again(&outcome) {
+                match #again {
                     ::core::option::Option::Some(wait) => wait,
                     ::core::option::Option::None => break outcome,
                 }

@@ -5,24 +5,23 @@ async fn read(&self, key: &str) -> Result<Value, ReadError> {
         &FT_FAILOVER
     };
     let pool = &self.replicas;
-    match failover.over::<Result<Value, ReadError>, _>(pool).at(site).start() {
-        ::core::result::Result::Err(refused) => refused,
-        ::core::result::Result::Ok(mut candidates) => {
-            loop {
-                let target = candidates.current();
-                let outcome: Result<Value, ReadError> = candidates
-                    .run(async {
-                        let replica = &*target;
-                        let outcome: Result<Value, ReadError> = {
-                            replica.get(key).await
-                        };
-                        outcome
-                    })
-                    .await;
-                if !candidates.again(&outcome) {
-                    break outcome;
-                }
-            }
+    let mut candidates = failover
+        .over::<Result<Value, ReadError>, _>(pool)
+        .at(site)
+        .start();
+    loop {
+        let ::core::option::Option::Some(target) = candidates.current() else {
+            break candidates.refused()
+        };
+        let outcome: Result<Value, ReadError> = candidates
+            .run(async {
+                let replica = &*target;
+                let outcome: Result<Value, ReadError> = { replica.get(key).await };
+                outcome
+            })
+            .await;
+        if !candidates.again(&outcome) {
+            break outcome;
         }
     }
 }
@@ -30,26 +29,23 @@ fn blocking(key: &str) -> Result<Value, ReadError> {
     let site = ::ft_runtime::site!().enter();
     let failover = &READS.idempotent(false);
     let pool = shards(key);
-    match failover
+    let mut candidates = failover
         .over::<Result<Value, ReadError>, _>(pool)
         .at(site)
         .on(|error| ::core::matches!(error, ReadError::Gone))
-        .start()
-    {
-        ::core::result::Result::Err(refused) => refused,
-        ::core::result::Result::Ok(mut candidates) => {
-            loop {
-                let target = candidates.current();
-                let outcome: Result<Value, ReadError> = candidates
-                    .run_blocking(|| -> Result<Value, ReadError> {
-                        let shard = &*target;
-                        let outcome: Result<Value, ReadError> = { shard.get(key) };
-                        outcome
-                    });
-                if !candidates.again(&outcome) {
-                    break outcome;
-                }
-            }
+        .start();
+    loop {
+        let ::core::option::Option::Some(target) = candidates.current() else {
+            break candidates.refused()
+        };
+        let outcome: Result<Value, ReadError> = candidates
+            .run_blocking(|| -> Result<Value, ReadError> {
+                let shard = &*target;
+                let outcome: Result<Value, ReadError> = { shard.get(key) };
+                outcome
+            });
+        if !candidates.again(&outcome) {
+            break outcome;
         }
     }
 }
@@ -67,9 +63,12 @@ async fn from_primary(id: u64, name: String) -> Result<Row, DbError> {
         ]);
         &FT_TARGETS
     };
-    let mut candidates = failover.among::<Result<Row, DbError>, 3>(targets).at(site);
+    let mut candidates = failover
+        .among::<Result<Row, DbError>, 3>(targets)
+        .at(site)
+        .start();
     loop {
-        let target = candidates.current();
+        let target = candidates.index();
         let outcome: Result<Row, DbError> = candidates
             .run(async {
                 let name = ::core::clone::Clone::clone(&name);
@@ -101,9 +100,12 @@ fn method(&mut self, id: u64) -> Result<Row, DbError> {
         ]);
         &FT_TARGETS
     };
-    let mut candidates = failover.among::<Result<Row, DbError>, 2>(targets).at(site);
+    let mut candidates = failover
+        .among::<Result<Row, DbError>, 2>(targets)
+        .at(site)
+        .start();
     loop {
-        let target = candidates.current();
+        let target = candidates.index();
         let outcome: Result<Row, DbError> = candidates
             .run_blocking(|| -> Result<Row, DbError> {
                 match target {

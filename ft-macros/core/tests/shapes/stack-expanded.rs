@@ -111,59 +111,60 @@ async fn four(&self, id: u64) -> Result<Row, DbError> {
                     &FT_FAILOVER
                 };
                 let pool = &self.replicas;
-                match failover.over::<Result<Row, DbError>, _>(pool).at(site).start() {
-                    ::core::result::Result::Err(refused) => refused,
-                    ::core::result::Result::Ok(mut candidates) => {
-                        loop {
-                            let target = candidates.current();
-                            let outcome: Result<Row, DbError> = candidates
-                                .run(async {
-                                    let replica = &*target;
-                                    let outcome: Result<Row, DbError> = {
-                                        let retry = &{ self.policy };
-                                        let mut attempts = retry
-                                            .attempts::<Result<Row, DbError>>()
-                                            .at(site);
-                                        loop {
-                                            let wait = {
-                                                let outcome: Result<Row, DbError> = attempts
-                                                    .run(async {
-                                                        let outcome: Result<Row, DbError> = {
-                                                            let timeout = {
-                                                                const FT_TIMEOUT: facade::ft::Timeout = facade::ft::Timeout::new(
-                                                                    ::core::time::Duration::from_millis(50),
-                                                                );
-                                                                &FT_TIMEOUT
+                let mut candidates = failover
+                    .over::<Result<Row, DbError>, _>(pool)
+                    .at(site)
+                    .start();
+                loop {
+                    let ::core::option::Option::Some(target) = candidates.current() else {
+                        break candidates.refused()
+                    };
+                    let outcome: Result<Row, DbError> = candidates
+                        .run(async {
+                            let replica = &*target;
+                            let outcome: Result<Row, DbError> = {
+                                let retry = &{ self.policy };
+                                let mut attempts = retry
+                                    .attempts::<Result<Row, DbError>>()
+                                    .at(site);
+                                loop {
+                                    let wait = {
+                                        let outcome: Result<Row, DbError> = attempts
+                                            .run(async {
+                                                let outcome: Result<Row, DbError> = {
+                                                    let timeout = {
+                                                        const FT_TIMEOUT: facade::ft::Timeout = facade::ft::Timeout::new(
+                                                            ::core::time::Duration::from_millis(50),
+                                                        );
+                                                        &FT_TIMEOUT
+                                                    };
+                                                    timeout
+                                                        .calls::<Result<Row, DbError>>()
+                                                        .at(site)
+                                                        .run(async {
+                                                            let outcome: Result<Row, DbError> = {
+                                                                replica.get(id).await
                                                             };
-                                                            timeout
-                                                                .calls::<Result<Row, DbError>>()
-                                                                .at(site)
-                                                                .run(async {
-                                                                    let outcome: Result<Row, DbError> = {
-                                                                        replica.get(id).await
-                                                                    };
-                                                                    outcome
-                                                                })
-                                                                .await
-                                                        };
-                                                        outcome
-                                                    })
-                                                    .await;
-                                                match attempts.again(&outcome) {
-                                                    ::core::option::Option::Some(wait) => wait,
-                                                    ::core::option::Option::None => break outcome,
-                                                }
-                                            };
-                                            wait.await;
+                                                            outcome
+                                                        })
+                                                        .await
+                                                };
+                                                outcome
+                                            })
+                                            .await;
+                                        match attempts.again(&outcome) {
+                                            ::core::option::Option::Some(wait) => wait,
+                                            ::core::option::Option::None => break outcome,
                                         }
                                     };
-                                    outcome
-                                })
-                                .await;
-                            if !candidates.again(&outcome) {
-                                break outcome;
-                            }
-                        }
+                                    wait.await;
+                                }
+                            };
+                            outcome
+                        })
+                        .await;
+                    if !candidates.again(&outcome) {
+                        break outcome;
                     }
                 }
             };
