@@ -53,6 +53,7 @@
 //! The records of a run are read at once when it is opened, so a run should not have more of them than fit in memory.
 //! SQLite's log needs a local file system; a network one is not supported.
 
+mod active;
 mod around;
 mod backend;
 pub mod envelope;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::run::Run;
+use super::active::Run;
 use super::store::Store;
 
 thread_local! {

@@ -1,24 +1,23 @@
 //! Runs: named executions that are claimed, resumed and finished.
 
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll, ready};
 
+use super::active::Run;
 use super::envelope::{self, Envelope, EnvelopeError};
-use super::error::CheckpointError;
-use super::fingerprint::InputHash;
-use super::record::{Claim, Claimed, Finish, Granted, Lease, Step, StepRecord, millis, unix_now};
+use super::error::{CheckpointError, StoreError};
+use super::record::{Claim, Claimed, Finish, Granted, Lease, millis, unix_now};
 use super::store::Store;
 use super::ticket::Ticket;
 use super::value::{Recorded, check_name};
-use super::{Again, Checkpoint, Every, POLICY};
+use super::{Again, Checkpoint};
 use crate::context::Context;
-use crate::observe::{self, What};
 use crate::outcome::Refusable;
 use crate::rejected::{FromRejected, Rejected};
 use crate::site::Site;
-use crate::sync::lock;
 
 /// A run about to be opened: made by [`Checkpoint::run`].
 #[derive(Clone, Debug)]
@@ -150,7 +149,7 @@ impl<T, E> RunSession<T, E> {
         let now = self.call.policy.version;
         match claimed {
             Claimed::Granted(granted) => {
-                let run = Run::new(&self.call, self.site, store, granted);
+                let run = Run::new(&self.call.policy, &run, self.site, store, granted);
                 // From here on the claim is given back whatever happens.
                 let held = Held { run: Arc::new(run), finished: false };
                 held.run.check_sequence()?;
@@ -224,23 +223,24 @@ impl Claiming {
 }
 
 impl Future for Claiming {
-    type Output = Result<Claimed, super::StoreError>;
+    type Output = Result<Claimed, StoreError>;
 
-    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
-        let Some(ticket) = &mut self.ticket else { return std::task::Poll::Pending };
-        let answer = std::task::ready!(std::pin::Pin::new(ticket).poll(cx));
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let Some(ticket) = &mut self.ticket else { return Poll::Pending };
+        let answer = ready!(Pin::new(ticket).poll(cx));
         self.ticket = None;
-        std::task::Poll::Ready(answer)
+        Poll::Ready(answer)
     }
 }
 
 impl Drop for Claiming {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket.take() else { return };
-        let (store, run) = (self.store.clone(), Arc::clone(&self.run));
+        // Not the store itself, which a claim under way must not keep open; closing it lets go of everything anyway.
+        let (backend, run) = (Arc::downgrade(self.store.backend()), Arc::clone(&self.run));
         ticket.abandon(move |claimed| {
-            if let Ok(Claimed::Granted(Granted { token, .. })) = claimed {
-                drop(store.backend().release(Lease { run, token }));
+            if let (Ok(Claimed::Granted(Granted { token, .. })), Some(backend)) = (claimed, backend.upgrade()) {
+                drop(backend.release(Lease { run, token }));
             }
         });
     }
@@ -263,209 +263,9 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        lock(&self.run.progress).ended = true;
+        self.run.end();
         if !self.finished {
             drop(self.run.store.backend().release(self.run.lease.clone()));
-        }
-    }
-}
-
-/// A run that is being executed, shared by everything inside it.
-#[derive(Debug)]
-pub(crate) struct Run {
-    pub(super) store: Store,
-    pub(super) lease: Lease,
-    pub(super) version: u16,
-    pub(super) every: Every,
-    pub(super) incarnation: u32,
-    pub(super) site: Option<&'static Site>,
-    progress: Mutex<Progress>,
-}
-
-#[derive(Debug)]
-struct Progress {
-    steps: HashMap<Arc<str>, Entry>,
-    counts: HashMap<&'static str, u64>,
-    states: HashSet<Arc<str>>,
-    /// A state was loaded: counted steps would be miscounted after a resume.
-    has_state: bool,
-    ended: bool,
-}
-
-/// What this execution knows of a step.
-#[derive(Debug)]
-enum Entry {
-    /// Recorded by an earlier execution, not called yet in this one.
-    Recorded(StepRecord),
-    /// Being called.
-    Taken,
-    /// Handed to the store by a call that did not wait for the answer.
-    Unanswered(Step),
-    /// Answered.
-    Done,
-}
-
-impl Run {
-    fn new(call: &RunCall, site: Option<&'static Site>, store: Store, granted: Granted) -> Self {
-        if granted.attempts > 1 {
-            let (attempt, steps) = (granted.attempts.into(), granted.steps.len() as u64);
-            observe::emit(site, POLICY, What::Resumed { run: &call.id, attempt, steps });
-        }
-        let steps = granted.steps.into_iter();
-        Self {
-            store,
-            lease: Lease { run: call.id.as_str().into(), token: granted.token },
-            version: call.policy.version,
-            every: call.policy.every,
-            incarnation: granted.incarnation,
-            site,
-            progress: Mutex::new(Progress {
-                steps: steps.map(|step| (Arc::clone(&step.key), Entry::Recorded(step))).collect(),
-                counts: HashMap::new(),
-                states: HashSet::new(),
-                has_state: false,
-                ended: false,
-            }),
-        }
-    }
-
-    pub(super) fn id(&self) -> &str {
-        &self.lease.run
-    }
-
-    /// Steps are numbered without gaps, so a row that damage has hidden leaves a hole.
-    fn check_sequence(&self) -> Result<(), CheckpointError> {
-        let progress = lock(&self.progress);
-        let last = progress.steps.values().map(|entry| match entry {
-            Entry::Recorded(record) => record.seq,
-            _ => 0,
-        });
-        match last.max().unwrap_or(0) {
-            last if last == progress.steps.len() as u64 => Ok(()),
-            last => Err(CheckpointError::Corrupt {
-                run: self.id().into(),
-                what: "the list of steps".into(),
-                reason: format!("{} of {last} recorded steps are there", progress.steps.len()),
-            }),
-        }
-    }
-
-    /// Takes the key of a step for one call: an explicit one, or the next number of the name.
-    pub(super) fn take_step(
-        self: &Arc<Self>,
-        name: &'static str,
-        key: Option<&str>,
-        input: InputHash,
-    ) -> Result<Taken, CheckpointError> {
-        let mut progress = lock(&self.progress);
-        if progress.ended {
-            return Err(super::StoreError::Fenced { run: self.id().into(), owner: None }.into());
-        }
-        let (key, number): (Arc<str>, _) = match key {
-            Some(key) => (format!("{name}({key})").into(), None),
-            None => {
-                if progress.has_state {
-                    return Err(CheckpointError::KeyNeeded { run: self.id().into(), step: name.into() });
-                }
-                let count = progress.counts.entry(name).or_default();
-                *count += 1;
-                (format!("{name}#{count}").into(), Some(*count))
-            }
-        };
-        let recorded = match progress.steps.get(&key) {
-            None => None,
-            Some(Entry::Recorded(record)) => Some(record.input),
-            Some(Entry::Unanswered(step)) => Some(step.input),
-            Some(Entry::Taken | Entry::Done) => {
-                return Err(CheckpointError::DuplicateKey { run: self.id().into(), step: key.as_ref().into() });
-            }
-        };
-        if let Some(recorded) = recorded.filter(|recorded| *recorded != input) {
-            return Err(CheckpointError::InputChanged {
-                run: self.id().into(),
-                step: key.as_ref().into(),
-                recorded: recorded.to_string(),
-                now: input.to_string(),
-            });
-        }
-        let before = progress.steps.insert(Arc::clone(&key), Entry::Taken);
-        Ok(Taken { run: Arc::clone(self), name, number, key, input, before, answered: false })
-    }
-
-    /// Opens a state for one `Saved` at a time.
-    pub(super) fn take_state(&self, name: &str) -> Result<Arc<str>, CheckpointError> {
-        check_name("saved state", name)?;
-        let mut progress = lock(&self.progress);
-        let name: Arc<str> = name.into();
-        if !progress.states.insert(Arc::clone(&name)) {
-            return Err(CheckpointError::DuplicateKey { run: self.id().into(), step: name.as_ref().into() });
-        }
-        progress.has_state = true;
-        Ok(name)
-    }
-
-    pub(super) fn give_state_back(&self, name: &str) {
-        lock(&self.progress).states.remove(name);
-    }
-}
-
-/// A step's key, taken for one call. Dropped without an answer, it can be taken again.
-#[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) run: Arc<Run>,
-    pub(super) key: Arc<str>,
-    pub(super) input: InputHash,
-    name: &'static str,
-    number: Option<u64>,
-    before: Option<Entry>,
-    answered: bool,
-}
-
-impl Taken {
-    /// What an earlier execution recorded.
-    pub(super) fn record(&self) -> Option<&StepRecord> {
-        match &self.before {
-            Some(Entry::Recorded(record)) => Some(record),
-            _ => None,
-        }
-    }
-
-    /// What an earlier call handed to the store without learning what became of it.
-    pub(super) fn unanswered(&self) -> Option<&Step> {
-        match &self.before {
-            Some(Entry::Unanswered(step)) => Some(step),
-            _ => None,
-        }
-    }
-
-    /// From now on the step counts as handed to the store, even if nobody waits for the answer.
-    pub(super) fn hand_over(&mut self, step: Step) -> Ticket<Vec<super::Appended>> {
-        self.before = Some(Entry::Unanswered(step.clone()));
-        self.run.store.backend().append(vec![step])
-    }
-
-    /// The step has its answer; the key is used up.
-    pub(super) fn answer(mut self) {
-        self.answered = true;
-    }
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        let mut progress = lock(&self.run.progress);
-        if self.answered {
-            progress.steps.insert(Arc::clone(&self.key), Entry::Done);
-            return;
-        }
-        match self.before.take() {
-            Some(entry) => progress.steps.insert(Arc::clone(&self.key), entry),
-            None => progress.steps.remove(&self.key),
-        };
-        // A call that failed leaves its number to the next one, so that trying again in a loop records under the
-        // number that a replay asks for.
-        match progress.counts.get_mut(self.name) {
-            Some(count) if Some(*count) == self.number => *count -= 1,
-            _ => {}
         }
     }
 }

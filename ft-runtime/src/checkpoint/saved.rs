@@ -1,20 +1,22 @@
 //! Saved state: a value whose latest durable version is loaded again.
 
+mod cadence;
+
 use std::any::type_name;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
+use self::cadence::Cadence;
+use super::POLICY;
+use super::active::Run;
 use super::around::Around;
 use super::envelope::{self, Envelope, EnvelopeError};
 use super::error::{CheckpointError, StoreError};
 use super::record::{Newest, SaveState, StateRecord, unix_now};
-use super::run::Run;
 use super::ticket::Ticket;
 use super::value::Recorded;
-use super::{Every, POLICY};
 use crate::observe::{self, What};
 use crate::rejected::Rejected;
 use crate::sync::lock;
@@ -59,21 +61,28 @@ pub struct Saved<T> {
     /// Marks until the cadence has to be asked.
     left: u64,
     cadence: Cadence,
-    link: Arc<Link>,
+    link: Link,
     _open: Open,
     seal: fn(&T, u16) -> Result<Vec<u8>, EnvelopeError>,
     generation: u64,
     bad: Option<u64>,
 }
 
-/// What the state shares with the writes that are on their way.
+/// Where the state belongs, and what it shares with the writes that are on their way.
+#[derive(Debug)]
 struct Link {
     run: Arc<Run>,
     name: Arc<str>,
     newest: Arc<Newest>,
-    /// A save failed and nobody has been told yet.
-    failed: AtomicBool,
-    failure: Mutex<Option<StoreError>>,
+    failure: Arc<Failure>,
+}
+
+/// A save that failed, until somebody has been told. It does not hold the store: a write that is under way must not keep
+/// it open.
+#[derive(Debug, Default)]
+struct Failure {
+    untold: AtomicBool,
+    error: Mutex<Option<StoreError>>,
 }
 
 impl<T: Recorded + Default> Saved<T> {
@@ -105,8 +114,7 @@ impl<T: Recorded + Default> Saved<T> {
         let name = run.take_state(name)?;
         let open = Open(Arc::clone(&run), Arc::clone(&name));
         let ticket = run.store.backend().states(run.id(), &name);
-        let link =
-            Link { run, name, newest: Arc::default(), failed: AtomicBool::new(false), failure: Mutex::new(None) };
+        let link = Link { run, name, newest: Arc::default(), failure: Arc::default() };
         Ok((link, open, ticket))
     }
 
@@ -149,7 +157,7 @@ impl<T: Recorded + Default> Saved<T> {
             unsaved: false,
             left: Cadence::first_look(link.run.every),
             cadence: Cadence::new(link.run.every),
-            link: Arc::new(link),
+            link,
             _open: open,
             seal: envelope::seal::<T>,
             generation,
@@ -205,7 +213,7 @@ impl<T> Saved<T> {
         self.touched = false;
         self.unsaved = true;
         self.left -= 1;
-        if self.left == 0 || self.link.failed.load(Ordering::Relaxed) { self.look() } else { Ok(()) }
+        if self.left == 0 || self.link.failure.untold.load(Ordering::Relaxed) { self.look() } else { Ok(()) }
     }
 
     /// Saves the state as it is, and waits until it is durable.
@@ -238,7 +246,7 @@ impl<T> Saved<T> {
 
     fn end_commit(&mut self, answer: Result<(), StoreError>) -> Result<(), Rejected> {
         // A write that was waiting may have taken our value along, and failed.
-        self.link.check()?;
+        self.link.failure.tell()?;
         answer?;
         self.cadence.saved(time::now());
         Ok(())
@@ -247,7 +255,7 @@ impl<T> Saved<T> {
     #[cold]
     fn look(&mut self) -> Result<(), Rejected> {
         self.left = 1;
-        self.link.check()?;
+        self.link.failure.tell()?;
         let now = match self.cadence.due() {
             Ok(now) => now,
             Err(left) => {
@@ -265,13 +273,8 @@ impl<T> Saved<T> {
         let sealed = self.sealed()?;
         self.unsaved = false;
         if self.link.newest.put(sealed) {
-            let link = Arc::clone(&self.link);
-            self.ask_to_write().abandon(move |answer| {
-                if let Err(error) = answer {
-                    *lock(&link.failure) = Some(error);
-                    link.failed.store(true, Ordering::Release);
-                }
-            });
+            let failure = Arc::clone(&self.link.failure);
+            self.ask_to_write().abandon(move |answer| failure.note(answer));
         }
         Ok(())
     }
@@ -331,19 +334,20 @@ impl<T: fmt::Debug> fmt::Debug for Saved<T> {
     }
 }
 
-impl Link {
+impl Failure {
+    fn note(&self, answer: Result<(), StoreError>) {
+        if let Err(error) = answer {
+            *lock(&self.error) = Some(error);
+            self.untold.store(true, Ordering::Release);
+        }
+    }
+
     /// The failure that nobody has been told of.
-    fn check(&self) -> Result<(), CheckpointError> {
-        if !self.failed.swap(false, Ordering::Acquire) {
+    fn tell(&self) -> Result<(), CheckpointError> {
+        if !self.untold.swap(false, Ordering::Acquire) {
             return Ok(());
         }
-        lock(&self.failure).take().map_or(Ok(()), |error| Err(error.into()))
-    }
-}
-
-impl fmt::Debug for Link {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("run", &self.run.id()).field("name", &self.name).finish_non_exhaustive()
+        lock(&self.error).take().map_or(Ok(()), |error| Err(error.into()))
     }
 }
 
@@ -373,118 +377,9 @@ fn bare(type_name: &str) -> String {
     bare
 }
 
-/// When the next save is due.
-#[derive(Debug)]
-struct Cadence {
-    every: Every,
-    saved: Instant,
-    looked: Instant,
-    /// Marks between the last look at the clock and the next one.
-    span: u64,
-    interval: Duration,
-}
-
-/// Saving by itself: never more often than this, ..
-const MIN_INTERVAL: Duration = Duration::from_secs(1);
-
-/// .. and at most this part of the time.
-const MAX_OVERHEAD: f64 = 0.035;
-
-/// The clock is read at least at every so many marks, in case they become slow.
-const MAX_SPAN: u64 = 256;
-
-impl Cadence {
-    fn new(every: Every) -> Self {
-        let now = time::now();
-        let interval = match every {
-            Every::Elapsed(time) => time,
-            _ => MIN_INTERVAL,
-        };
-        Self { every, saved: now, looked: now, span: 1, interval }
-    }
-
-    fn first_look(every: Every) -> u64 {
-        match every {
-            Every::Marks(marks) => marks,
-            _ => 1,
-        }
-    }
-
-    /// Whether to save now: since when, or how many marks later to ask again.
-    fn due(&mut self) -> Result<Instant, u64> {
-        let now = time::now();
-        if let Every::Marks(_) = self.every {
-            return Ok(now);
-        }
-        let since_save = now.saturating_duration_since(self.saved);
-        let Some(remaining) = self.interval.checked_sub(since_save).filter(|left| !left.is_zero()) else {
-            return Ok(now);
-        };
-        let took = now.saturating_duration_since(self.looked);
-        self.looked = now;
-        self.span = next_span(self.span, took, remaining.min(self.interval / 16));
-        Err(self.span)
-    }
-
-    /// A save was handed over that began at `began`: the marks until the next look.
-    fn restart(&mut self, began: Instant) -> u64 {
-        let now = time::now();
-        let cost = now.saturating_duration_since(began);
-        self.saved(now);
-        match self.every {
-            Every::Marks(marks) => marks,
-            Every::Elapsed(_) => 1,
-            Every::Auto => {
-                self.interval = auto_interval(cost);
-                1
-            }
-        }
-    }
-
-    fn saved(&mut self, now: Instant) {
-        self.saved = now;
-        self.looked = now;
-        self.span = 1;
-    }
-}
-
-/// How long to leave between saves of which one takes `cost`.
-fn auto_interval(cost: Duration) -> Duration {
-    MIN_INTERVAL.max(Duration::try_from_secs_f64(cost.as_secs_f64() / MAX_OVERHEAD).unwrap_or(Duration::MAX))
-}
-
-/// How many marks to go before the clock is read again, if the last `span` marks took `took` and it should be read
-/// after about `goal`.
-fn next_span(span: u64, took: Duration, goal: Duration) -> u64 {
-    let fits = (goal.as_nanos() * u128::from(span)).checked_div(took.as_nanos());
-    let fits = fits.map_or(u64::MAX, |marks| marks.min(u128::from(u64::MAX)) as u64);
-    fits.clamp(1, span * 2).min(MAX_SPAN)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn saving_by_itself_takes_at_most_its_share_of_the_time() {
-        assert_eq!(auto_interval(Duration::from_millis(1)), Duration::from_secs(1));
-        assert_eq!(auto_interval(Duration::from_millis(35)).as_millis(), 1000);
-        assert_eq!(auto_interval(Duration::from_millis(350)).as_millis(), 10_000);
-        assert_eq!(auto_interval(Duration::MAX), Duration::MAX);
-    }
-
-    #[test]
-    fn the_clock_is_read_rarely_at_fast_marks_and_always_at_slow_ones() {
-        let goal = Duration::from_millis(60);
-        let mut span = 1;
-        for _ in 0..20 {
-            span = next_span(span, Duration::from_nanos(10) * span as u32, goal);
-        }
-        assert_eq!(span, MAX_SPAN);
-        // The same marks become slow: the very next look comes at each of them.
-        assert_eq!(next_span(span, Duration::from_millis(100) * span as u32, goal), 1);
-        assert_eq!(next_span(1, Duration::ZERO, goal), 2);
-    }
 
     #[test]
     fn a_type_is_known_by_its_name_without_modules() {

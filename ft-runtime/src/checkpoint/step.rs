@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::active::{Run, Taken};
 use super::around::Around;
 use super::envelope::{self, Envelope, EnvelopeError};
 use super::error::{CheckpointError, StoreError};
 use super::fingerprint::{Fingerprint, InputHash};
 use super::owner::uuid;
 use super::record::{Appended, Step, StepRecord, unix_now};
-use super::run::{Run, Taken};
 use super::value::{Recorded, check_name};
 use super::{Checkpoint, POLICY};
 use crate::context::Context;

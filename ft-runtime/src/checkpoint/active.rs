@@ -1,0 +1,226 @@
+//! A run that is being executed: which steps it has, and who has taken which.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use super::error::{CheckpointError, StoreError};
+use super::fingerprint::InputHash;
+use super::record::{Appended, Granted, Lease, Step, StepRecord};
+use super::store::Store;
+use super::ticket::Ticket;
+use super::value::check_name;
+use super::{Checkpoint, Every, POLICY};
+use crate::observe::{self, What};
+use crate::site::Site;
+use crate::sync::lock;
+
+/// A run that is being executed, shared by everything inside it.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(super) store: Store,
+    pub(super) lease: Lease,
+    pub(super) version: u16,
+    pub(super) every: Every,
+    pub(super) incarnation: u32,
+    pub(super) site: Option<&'static Site>,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Debug)]
+struct Progress {
+    steps: HashMap<Arc<str>, Entry>,
+    counts: HashMap<&'static str, u64>,
+    states: HashSet<Arc<str>>,
+    /// A state was loaded: counted steps would be miscounted after a resume.
+    has_state: bool,
+    ended: bool,
+}
+
+/// What this execution knows of a step.
+#[derive(Debug)]
+enum Entry {
+    /// Recorded by an earlier execution, not called yet in this one.
+    Recorded(StepRecord),
+    /// Being called.
+    Taken,
+    /// Handed to the store by a call that did not wait for the answer.
+    Unanswered(Step),
+    /// Answered.
+    Done,
+}
+
+impl Run {
+    pub(super) fn new(
+        policy: &Checkpoint,
+        id: &str,
+        site: Option<&'static Site>,
+        store: Store,
+        granted: Granted,
+    ) -> Self {
+        if granted.attempts > 1 {
+            let (attempt, steps) = (granted.attempts.into(), granted.steps.len() as u64);
+            observe::emit(site, POLICY, What::Resumed { run: id, attempt, steps });
+        }
+        let steps = granted.steps.into_iter();
+        Self {
+            store,
+            lease: Lease { run: id.into(), token: granted.token },
+            version: policy.version,
+            every: policy.every,
+            incarnation: granted.incarnation,
+            site,
+            progress: Mutex::new(Progress {
+                steps: steps.map(|step| (Arc::clone(&step.key), Entry::Recorded(step))).collect(),
+                counts: HashMap::new(),
+                states: HashSet::new(),
+                has_state: false,
+                ended: false,
+            }),
+        }
+    }
+
+    /// Nothing is called in it any more.
+    pub(super) fn end(&self) {
+        lock(&self.progress).ended = true;
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.lease.run
+    }
+
+    /// Steps are numbered without gaps, so a row that damage has hidden leaves a hole.
+    pub(super) fn check_sequence(&self) -> Result<(), CheckpointError> {
+        let progress = lock(&self.progress);
+        let last = progress.steps.values().map(|entry| match entry {
+            Entry::Recorded(record) => record.seq,
+            _ => 0,
+        });
+        match last.max().unwrap_or(0) {
+            last if last == progress.steps.len() as u64 => Ok(()),
+            last => Err(CheckpointError::Corrupt {
+                run: self.id().into(),
+                what: "the list of steps".into(),
+                reason: format!("{} of {last} recorded steps are there", progress.steps.len()),
+            }),
+        }
+    }
+
+    /// Takes the key of a step for one call: an explicit one, or the next number of the name.
+    pub(super) fn take_step(
+        self: &Arc<Self>,
+        name: &'static str,
+        key: Option<&str>,
+        input: InputHash,
+    ) -> Result<Taken, CheckpointError> {
+        let mut progress = lock(&self.progress);
+        if progress.ended {
+            return Err(StoreError::Fenced { run: self.id().into(), owner: None }.into());
+        }
+        let (key, number): (Arc<str>, _) = match key {
+            Some(key) => (format!("{name}({key})").into(), None),
+            None => {
+                if progress.has_state {
+                    return Err(CheckpointError::KeyNeeded { run: self.id().into(), step: name.into() });
+                }
+                let count = progress.counts.entry(name).or_default();
+                *count += 1;
+                (format!("{name}#{count}").into(), Some(*count))
+            }
+        };
+        let recorded = match progress.steps.get(&key) {
+            None => None,
+            Some(Entry::Recorded(record)) => Some(record.input),
+            Some(Entry::Unanswered(step)) => Some(step.input),
+            Some(Entry::Taken | Entry::Done) => {
+                return Err(CheckpointError::DuplicateKey { run: self.id().into(), step: key.as_ref().into() });
+            }
+        };
+        if let Some(recorded) = recorded.filter(|recorded| *recorded != input) {
+            return Err(CheckpointError::InputChanged {
+                run: self.id().into(),
+                step: key.as_ref().into(),
+                recorded: recorded.to_string(),
+                now: input.to_string(),
+            });
+        }
+        let before = progress.steps.insert(Arc::clone(&key), Entry::Taken);
+        Ok(Taken { run: Arc::clone(self), name, number, key, input, before, answered: false })
+    }
+
+    /// Opens a state for one `Saved` at a time.
+    pub(super) fn take_state(&self, name: &str) -> Result<Arc<str>, CheckpointError> {
+        check_name("saved state", name)?;
+        let mut progress = lock(&self.progress);
+        let name: Arc<str> = name.into();
+        if !progress.states.insert(Arc::clone(&name)) {
+            return Err(CheckpointError::DuplicateKey { run: self.id().into(), step: name.as_ref().into() });
+        }
+        progress.has_state = true;
+        Ok(name)
+    }
+
+    pub(super) fn give_state_back(&self, name: &str) {
+        lock(&self.progress).states.remove(name);
+    }
+}
+
+/// A step's key, taken for one call. Dropped without an answer, it can be taken again.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) run: Arc<Run>,
+    pub(super) key: Arc<str>,
+    pub(super) input: InputHash,
+    name: &'static str,
+    number: Option<u64>,
+    before: Option<Entry>,
+    answered: bool,
+}
+
+impl Taken {
+    /// What an earlier execution recorded.
+    pub(super) fn record(&self) -> Option<&StepRecord> {
+        match &self.before {
+            Some(Entry::Recorded(record)) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// What an earlier call handed to the store without learning what became of it.
+    pub(super) fn unanswered(&self) -> Option<&Step> {
+        match &self.before {
+            Some(Entry::Unanswered(step)) => Some(step),
+            _ => None,
+        }
+    }
+
+    /// From now on the step counts as handed to the store, even if nobody waits for the answer.
+    pub(super) fn hand_over(&mut self, step: Step) -> Ticket<Vec<Appended>> {
+        self.before = Some(Entry::Unanswered(step.clone()));
+        self.run.store.backend().append(vec![step])
+    }
+
+    /// The step has its answer; the key is used up.
+    pub(super) fn answer(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let mut progress = lock(&self.run.progress);
+        if self.answered {
+            progress.steps.insert(Arc::clone(&self.key), Entry::Done);
+            return;
+        }
+        match self.before.take() {
+            Some(entry) => progress.steps.insert(Arc::clone(&self.key), entry),
+            None => progress.steps.remove(&self.key),
+        };
+        // A call that failed leaves its number to the next one, so that trying again in a loop records under the
+        // number that a replay asks for.
+        match progress.counts.get_mut(self.name) {
+            Some(count) if Some(*count) == self.number => *count -= 1,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Ending runs, giving them back, deleting and listing them.
+
+use std::sync::Arc;
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Ask, Executed, fence, fenced};
+use crate::checkpoint::error::StoreError;
+use crate::checkpoint::record::{Filter, Finish, Lease, RunRecord, RunStatus};
+use crate::checkpoint::sqlite::writer::Hands;
+
+impl Ask for Finish {
+    type Answer = ();
+
+    fn size(&self) -> usize {
+        self.output.len()
+    }
+
+    fn execute(&self, db: &Connection, hands: &Hands) -> Executed<()> {
+        let run = &*self.lease.run;
+        let finished = db
+            .prepare_cached(concat!(
+                "UPDATE ft_run SET status = 'finished', owner = NULL, output = ?4, updated_at = ?5, finished_at = ?5, ",
+                "expires_at = ?6 WHERE run = ?1 AND ",
+                fence!()
+            ))?
+            .execute(params![run, self.lease.token as i64, hands.owner(), &*self.output, self.at, self.expires_at])?;
+        if finished == 0 {
+            return fenced(db, run).map(Err);
+        }
+        db.prepare_cached("DELETE FROM ft_state WHERE run = ?1")?.execute([run])?;
+        Ok(Ok(()))
+    }
+
+    fn settle(&self, _: Result<&(), &StoreError>, hands: &mut Hands) {
+        hands.let_go(&self.lease.run, self.lease.token);
+    }
+}
+
+/// Gives a claim back.
+pub(in crate::checkpoint::sqlite) struct Release(pub(in crate::checkpoint::sqlite) Lease);
+
+impl Ask for Release {
+    type Answer = ();
+
+    fn execute(&self, db: &Connection, hands: &Hands) -> Executed<()> {
+        db.prepare_cached(concat!("UPDATE ft_run SET owner = NULL WHERE run = ?1 AND ", fence!()))?
+            .execute(params![&*self.0.run, self.0.token as i64, hands.owner()])?;
+        Ok(Ok(()))
+    }
+
+    /// Given back even if that could not be written: the run is not in our hands, whatever the row says.
+    fn settle(&self, _: Result<&(), &StoreError>, hands: &mut Hands) {
+        hands.let_go(&self.0.run, self.0.token);
+    }
+}
+
+/// Deletes a run.
+pub(in crate::checkpoint::sqlite) struct Delete(pub(in crate::checkpoint::sqlite) String);
+
+impl Ask for Delete {
+    type Answer = bool;
+
+    fn execute(&self, db: &Connection, hands: &Hands) -> Executed<bool> {
+        let owner = db
+            .prepare_cached("SELECT owner FROM ft_run WHERE run = ?1")?
+            .query_row([&self.0], |row| row.get::<_, Option<String>>(0))
+            .optional()?
+            .flatten();
+        match hands.living(&self.0, owner) {
+            Ok(None) => delete(db, &self.0).map(Ok),
+            Ok(Some(owner)) => Ok(Err(StoreError::RunBusy { run: self.0.clone(), owner })),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}
+
+impl Ask for Filter {
+    type Answer = Vec<RunRecord>;
+    const READ: bool = true;
+
+    fn execute(&self, db: &Connection, _: &Hands) -> Executed<Vec<RunRecord>> {
+        // `substr` instead of LIKE, in which a user's `%` and `_` would mean something.
+        db.prepare_cached(concat!(
+            "SELECT run, function, version, status, owner, token, attempts, incarnation, output, created_at, ",
+            "updated_at, finished_at, expires_at FROM ft_run WHERE run >= ?1 AND substr(run, 1, length(?1)) = ?1 ",
+            "AND (?2 IS NULL OR status = ?2) AND (?3 IS NULL OR run > ?3) ORDER BY run LIMIT ?4"
+        ))?
+        .query_map(params![self.prefix, self.status.map(RunStatus::as_str), self.after, self.limit], run_record)?
+        .collect::<rusqlite::Result<_>>()
+        .map(Ok)
+    }
+}
+
+pub(super) fn run_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
+    let status = row.get_ref(3)?.as_str()?;
+    let status = RunStatus::from_name(status).ok_or_else(|| {
+        rusqlite::Error::FromSqlConversionFailure(3, Type::Text, format!("unknown status `{status}`").into())
+    })?;
+    Ok(RunRecord {
+        run: row.get(0)?,
+        function: row.get(1)?,
+        version: row.get(2)?,
+        status,
+        owner: row.get(4)?,
+        token: row.get::<_, i64>(5)? as u64,
+        attempts: row.get(6)?,
+        incarnation: row.get(7)?,
+        output: row.get_ref(8)?.as_bytes_or_null()?.map(Arc::from),
+        created_at: row.get(9)?,
+        updated_at: row.get(10)?,
+        finished_at: row.get(11)?,
+        expires_at: row.get(12)?,
+    })
+}
+
+/// Deletes the steps and states of a run.
+pub(super) fn forget(db: &Connection, run: &str) -> rusqlite::Result<()> {
+    db.prepare_cached("DELETE FROM ft_step WHERE run = ?1")?.execute([run])?;
+    db.prepare_cached("DELETE FROM ft_state WHERE run = ?1")?.execute([run])?;
+    Ok(())
+}
+
+pub(super) fn delete(db: &Connection, run: &str) -> rusqlite::Result<bool> {
+    forget(db, run)?;
+    let deleted = db.prepare_cached("DELETE FROM ft_run WHERE run = ?1")?.execute([run])?;
+    Ok(deleted > 0)
+}

@@ -1,0 +1,85 @@
+//! Saving states and reading them.
+
+use rusqlite::{Connection, params};
+
+use super::{Ask, Executed, blob, fence, fenced};
+use crate::checkpoint::record::{SaveState, StateRecord};
+use crate::checkpoint::sqlite::writer::Hands;
+
+impl Ask for SaveState {
+    type Answer = ();
+
+    fn execute(&self, db: &Connection, hands: &Hands) -> Executed<()> {
+        // The newest value at the time of writing. If the batch fails it is gone, and the error says so at the next
+        // mark, which saves a newer one.
+        let Some(value) = self.value.take() else {
+            return Ok(Ok(()));
+        };
+        let run = &*self.lease.run;
+        let inserted = db
+            .prepare_cached(concat!(
+                "INSERT INTO ft_state (run, token, name, generation, type_name, value, steps, version, recorded_at) ",
+                "SELECT ?1, ?2, ?4, ?5, ?6, ?7, (SELECT coalesce(max(seq), 0) FROM ft_step WHERE run = ?1), ?8, ?9 ",
+                "WHERE ",
+                fence!()
+            ))?
+            .execute(params![
+                run,
+                self.lease.token as i64,
+                hands.owner(),
+                &*self.name,
+                self.generation as i64,
+                self.type_name,
+                &*value,
+                self.version,
+                self.at
+            ])?;
+        if inserted == 0 {
+            return fenced(db, run).map(Err);
+        }
+        db.prepare_cached(concat!(
+            "DELETE FROM ft_state WHERE run = ?1 AND name = ?2 AND generation <> ?3 AND generation <> ",
+            "(SELECT coalesce(max(generation), -1) FROM ft_state WHERE run = ?1 AND name = ?2 AND generation < ?3 ",
+            "AND generation <> ?4)"
+        ))?
+        .execute(params![
+            run,
+            &*self.name,
+            self.generation as i64,
+            self.bad.map_or(-1, |generation| generation as i64)
+        ])?;
+        Ok(Ok(()))
+    }
+}
+
+/// Reads the versions of a state.
+pub(in crate::checkpoint::sqlite) struct States {
+    pub(in crate::checkpoint::sqlite) run: String,
+    pub(in crate::checkpoint::sqlite) name: String,
+}
+
+impl Ask for States {
+    type Answer = Vec<StateRecord>;
+    const READ: bool = true;
+
+    fn execute(&self, db: &Connection, _: &Hands) -> Executed<Vec<StateRecord>> {
+        db.prepare_cached(concat!(
+            "SELECT name, generation, type_name, value, steps, token, version, recorded_at FROM ft_state ",
+            "WHERE run = ?1 AND name = ?2 ORDER BY generation DESC"
+        ))?
+        .query_map([&self.run, &self.name], |row| {
+            Ok(StateRecord {
+                name: row.get_ref(0)?.as_str()?.into(),
+                generation: row.get::<_, i64>(1)? as u64,
+                type_name: row.get(2)?,
+                value: blob(row, 3)?,
+                steps: row.get::<_, i64>(4)? as u64,
+                token: row.get::<_, i64>(5)? as u64,
+                version: row.get(6)?,
+                recorded_at: row.get(7)?,
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()
+        .map(Ok)
+    }
+}

@@ -1,0 +1,111 @@
+//! Recording steps and reading them.
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Ask, Executed, blob, fence, fenced};
+use crate::checkpoint::error::StoreError;
+use crate::checkpoint::fingerprint::InputHash;
+use crate::checkpoint::record::{Appended, Step, StepRecord};
+use crate::checkpoint::sqlite::writer::Hands;
+
+/// Records steps.
+pub(in crate::checkpoint::sqlite) struct Append(pub(in crate::checkpoint::sqlite) Vec<Step>);
+
+impl Ask for Append {
+    type Answer = Vec<Appended>;
+
+    fn size(&self) -> usize {
+        self.0.iter().map(|step| step.value.len()).sum()
+    }
+
+    fn execute(&self, db: &Connection, hands: &Hands) -> Executed<Vec<Appended>> {
+        let appended = self.0.iter().map(|step| append(step, db, hands));
+        appended.collect::<rusqlite::Result<_>>().map(Ok)
+    }
+}
+
+fn append(step: &Step, db: &Connection, hands: &Hands) -> rusqlite::Result<Appended> {
+    let run = &*step.lease.run;
+    let seq: Option<i64> = db
+        .prepare_cached(concat!(
+            "INSERT INTO ft_step (run, token, seq, key, schema, input, value, version, recorded_at) ",
+            "SELECT ?1, ?2, (SELECT coalesce(max(seq), 0) + 1 FROM ft_step WHERE run = ?1), ?4, ?5, ?6, ?7, ?8, ?9 ",
+            "WHERE ",
+            fence!(),
+            " ON CONFLICT (run, key) DO NOTHING RETURNING seq"
+        ))?
+        .query_row(
+            params![
+                run,
+                step.lease.token as i64,
+                hands.owner(),
+                &*step.key,
+                step.schema,
+                step.input.as_bytes().as_slice(),
+                &*step.value,
+                step.version,
+                step.at
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    if let Some(seq) = seq {
+        return Ok(Appended::Recorded { seq: seq as u64 });
+    }
+    let held: bool = db
+        .prepare_cached(concat!("SELECT ", fence!()))?
+        .query_row(params![run, step.lease.token as i64, hands.owner()], |row| row.get(0))?;
+    let recorded = db
+        .prepare_cached(concat!(
+            "SELECT key, seq, schema, input, value, token, version, recorded_at FROM ft_step ",
+            "WHERE run = ?1 AND key = ?2"
+        ))?
+        .query_row(params![run, &*step.key], step_record)
+        .optional()?;
+    match recorded {
+        Some(recorded) if held => Ok(Appended::Already(recorded)),
+        _ => match fenced(db, run)? {
+            StoreError::Fenced { owner, .. } => Ok(Appended::Fenced { owner }),
+            _ => Ok(Appended::Fenced { owner: None }),
+        },
+    }
+}
+
+/// Reads the steps of a run.
+pub(in crate::checkpoint::sqlite) struct Steps(pub(in crate::checkpoint::sqlite) String);
+
+impl Ask for Steps {
+    type Answer = Vec<StepRecord>;
+    const READ: bool = true;
+
+    fn execute(&self, db: &Connection, _: &Hands) -> Executed<Vec<StepRecord>> {
+        steps_of(db, &self.0).map(Ok)
+    }
+}
+
+pub(super) fn steps_of(db: &Connection, run: &str) -> rusqlite::Result<Vec<StepRecord>> {
+    db.prepare_cached(concat!(
+        "SELECT key, seq, schema, input, value, token, version, recorded_at FROM ft_step ",
+        "WHERE run = ?1 ORDER BY seq"
+    ))?
+    .query_map([run], step_record)?
+    .collect()
+}
+
+fn step_record(row: &Row<'_>) -> rusqlite::Result<StepRecord> {
+    let input = row.get_ref(3)?.as_blob()?;
+    let input = input
+        .try_into()
+        .map_err(|_| rusqlite::Error::FromSqlConversionFailure(3, Type::Blob, "not 16 bytes".into()))?;
+    Ok(StepRecord {
+        key: row.get_ref(0)?.as_str()?.into(),
+        seq: row.get::<_, i64>(1)? as u64,
+        schema: row.get(2)?,
+        input: InputHash::from_bytes(input),
+        value: blob(row, 4)?,
+        token: row.get::<_, i64>(5)? as u64,
+        version: row.get(6)?,
+        recorded_at: row.get(7)?,
+    })
+}
