@@ -232,6 +232,60 @@ mod expansion {
     }
 }
 
+mod attribute {
+    use super::*;
+    use ft_runtime::failover;
+
+    static READS: Failover = Failover::new().eject_after(2);
+
+    struct Service {
+        replicas: Pool<Db>,
+    }
+
+    impl Service {
+        #[failover(READS, replica in &self.replicas, prefer = sticky)]
+        async fn read(&self, key: &str) -> Result<u32, DbError> {
+            tokio::task::yield_now().await;
+            let _ = key;
+            replica.get()
+        }
+
+        #[failover(replica in &self.replicas, on = DbError::Reset, idempotent = false)]
+        fn read_blocking(&self) -> Result<u32, DbError> {
+            replica.get()
+        }
+
+        #[failover(to = [Self::from_cache])]
+        async fn cached<T: Clone>(&self, value: &T) -> Result<T, DbError> {
+            self.replicas.iter().next().ok_or(DbError::NoTarget)?.get().map(|_| value.clone())
+        }
+
+        async fn from_cache<T: Clone>(&self, value: &T) -> Result<T, DbError> {
+            Ok(value.clone())
+        }
+
+        #[failover(replica in &self.replicas, on = _)]
+        async fn with_a_local_error(&self) -> Result<u32, ft_runtime::Error<Rc<str>>> {
+            tokio::task::yield_now().await;
+            replica.get().map_err(|_| ft_runtime::Error::Failed(Rc::from("reset")))
+        }
+    }
+
+    #[tokio::test]
+    async fn all_forms_move_on_and_keep_their_futures_send() {
+        let service = Service { replicas: three(Db::failing(DbError::Reset), Db::default(), Db::default()) };
+        assert_eq!(must_be_send(service.read("key")).await, Ok(7));
+        assert_eq!(must_be_send(service.read("key")).await, Ok(7));
+        assert_eq!(db(&service.replicas, "b").calls(), 2, "sticky");
+        assert_eq!(service.read_blocking(), Ok(7), "the reset was named as safe");
+        assert_eq!(must_be_send(service.cached(&"value")).await, Ok("value"));
+        assert_eq!(must_be_send(service.with_a_local_error()).await.unwrap(), 7);
+        let empty = Service { replicas: Pool::new() };
+        assert_eq!(empty.read("key").await, Err(DbError::NoTarget));
+        assert_eq!(empty.cached(&1).await, Ok(1));
+    }
+}
+
 mod moving_on {
     use super::*;
 
