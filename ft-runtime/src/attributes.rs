@@ -96,7 +96,8 @@ pub use ft_macros::retry;
 /// Annotating a function says that it may be repeated on another target: everything but a permanent failure moves on;
 /// `idempotent = false` moves on only when the call provably never ran. Put it above `#[retry]`: retry is the same target
 /// again, failover another one. The keys of the judgement, `clone(..)`, `name` and `crate` are those of
-/// [`#[retry]`](macro@crate::retry); the setters are those of [`Failover`](crate::Failover).
+/// [`#[retry]`](macro@crate::retry); the setters are those of [`Failover`](crate::Failover), and `prefer` also takes the bare
+/// words `order` and `sticky`.
 pub use ft_macros::failover;
 
 #[cfg(feature = "checkpoint")]

@@ -226,3 +226,50 @@ pub(crate) const fn check_name(name: &str) -> Result<(), &'static str> {
 const LONGEST_NAME: usize = 128;
 /// How many members a roster has at the most.
 pub(crate) const MOST_MEMBERS: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::sealed::Sealed;
+    use super::*;
+    use crate::pool::Targets;
+
+    const RULES: Rules = Rules { eject_after: 1, eject_for: Duration::from_secs(5), warm_for: Duration::from_secs(30) };
+
+    /// Case 54.
+    #[test]
+    fn two_targets_that_fail_at_the_same_moment_do_not_eject_each_other() {
+        let all: Vec<Targets<2>> = (0..2_000).map(|_| Targets::new(["a", "b"])).collect();
+        let rounds: Vec<&Targets<2>> = all.iter().collect();
+        let arrived = AtomicUsize::new(0);
+        let fail = |index: usize| {
+            for (round, targets) in rounds.iter().enumerate() {
+                let pass = targets.monitor(index).admit_at_once().expect("it is up");
+                arrived.fetch_add(1, Ordering::SeqCst);
+                while arrived.load(Ordering::SeqCst) < 2 * (round + 1) {
+                    std::hint::spin_loop();
+                }
+                count_failure(targets, index, pass, RULES, None);
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| fail(0));
+            fail(1);
+        });
+        for targets in &rounds {
+            let healthy = (0..2).filter(|index| targets.monitor(*index).standing().is_healthy()).count();
+            assert_eq!(healthy, 1);
+        }
+    }
+
+    #[test]
+    fn a_member_is_asked_once_however_many_there_are() {
+        let mut asked = Asked::default();
+        for index in [0, 63, 64, 127, 128, 1023] {
+            assert!(!asked.contains(index));
+            asked.insert(index);
+            assert!(asked.contains(index) && !asked.contains(index + 1), "{index}");
+        }
+    }
+}

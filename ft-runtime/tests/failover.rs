@@ -7,9 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use ft_runtime::observe::{self, What};
-use ft_runtime::{
-    Deadline, Failover, Fault, FaultKind, Health, Pool, Prefer, Rejected, RetryBudget, Target, Targets, site,
-};
+use ft_runtime::{Deadline, Failover, Fault, FaultKind, Pool, Prefer, Rejected, RetryBudget, Target, Targets, site};
 
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 enum DbError {
@@ -228,9 +226,63 @@ mod expansion {
         let pool = Pool::of([("a", Db::default())]);
         assert_eq!(failover.call_blocking(&POOL, |db| db.get()), Ok(7));
         assert_eq!(failover.call_blocking(&*POOL, |db| db.get()), Ok(7));
-        assert_eq!(failover.call_blocking(&&pool, |db| db.get()), Ok(7));
+        assert_eq!(failover.call_blocking(&Arc::new(pool.clone()), |db| db.get()), Ok(7));
         assert_eq!(failover.call_blocking(Arc::new(pool.clone()), |db| db.get()), Ok(7));
         assert_eq!(failover.call_blocking(pool, |db| db.get()), Ok(7));
+    }
+}
+
+mod attribute {
+    use super::*;
+    use ft_runtime::failover;
+
+    static READS: Failover = Failover::new().eject_after(2);
+
+    struct Service {
+        replicas: Pool<Db>,
+    }
+
+    impl Service {
+        #[failover(READS, replica in &self.replicas, prefer = sticky)]
+        async fn read(&self, key: &str) -> Result<u32, DbError> {
+            tokio::task::yield_now().await;
+            let _ = key;
+            replica.get()
+        }
+
+        #[failover(replica in &self.replicas, on = DbError::Reset, idempotent = false)]
+        fn read_blocking(&self) -> Result<u32, DbError> {
+            replica.get()
+        }
+
+        #[failover(to = [Self::from_cache])]
+        async fn cached<T: Clone>(&self, value: &T) -> Result<T, DbError> {
+            self.replicas.iter().next().ok_or(DbError::NoTarget)?.get().map(|_| value.clone())
+        }
+
+        async fn from_cache<T: Clone>(&self, value: &T) -> Result<T, DbError> {
+            Ok(value.clone())
+        }
+
+        #[failover(replica in &self.replicas, on = _)]
+        async fn with_a_local_error(&self) -> Result<u32, ft_runtime::Error<Rc<str>>> {
+            tokio::task::yield_now().await;
+            replica.get().map_err(|_| ft_runtime::Error::Failed(Rc::from("reset")))
+        }
+    }
+
+    #[tokio::test]
+    async fn all_forms_move_on_and_keep_their_futures_send() {
+        let service = Service { replicas: three(Db::failing(DbError::Reset), Db::default(), Db::default()) };
+        assert_eq!(must_be_send(service.read("key")).await, Ok(7));
+        assert_eq!(must_be_send(service.read("key")).await, Ok(7));
+        assert_eq!(db(&service.replicas, "b").calls(), 2, "sticky");
+        assert_eq!(service.read_blocking(), Ok(7), "the reset was named as safe");
+        assert_eq!(must_be_send(service.cached(&"value")).await, Ok("value"));
+        assert_eq!(must_be_send(service.with_a_local_error()).await.unwrap(), 7);
+        let empty = Service { replicas: Pool::new() };
+        assert_eq!(empty.read("key").await, Err(DbError::NoTarget));
+        assert_eq!(empty.cached(&1).await, Ok(1));
     }
 }
 
@@ -411,20 +463,6 @@ mod accounting {
         }
         let states: Vec<&str> = pool.snapshot().iter().map(|target| target.health.as_str()).collect();
         assert_eq!(states, ["ejected", "ejected", "suspect"]);
-    }
-
-    #[test]
-    fn eight_threads_that_fail_at_once_leave_one_target() {
-        for _ in 0..50 {
-            let pool = three(Db::failing(DbError::Reset), Db::failing(DbError::Reset), Db::failing(DbError::Reset));
-            let failover = Failover::new().eject_after(1);
-            std::thread::scope(|scope| {
-                (0..8).for_each(|_| {
-                    scope.spawn(|| get(&failover, &pool));
-                });
-            });
-            assert!(pool.snapshot().iter().any(|target| target.health == Health::Suspect), "{pool:?}");
-        }
     }
 
     #[test]

@@ -34,7 +34,8 @@ pub(crate) enum Shape {
 static POLICIES: &[Policy] = &[
     Policy::new("retry", "Retry", Shape::Loop)
         .words(&[("hint", "clamp", "Hint::Clamp"), ("hint", "stop", "Hint::Stop")]),
-    Policy::new("failover", "Failover", Shape::Candidates),
+    Policy::new("failover", "Failover", Shape::Candidates)
+        .words(&[("prefer", "order", "Prefer::Order"), ("prefer", "sticky", "Prefer::Sticky")]),
     Policy::new("checkpoint", "Checkpoint", Shape::Checkpoint)
         .runtime_keys(&["every"])
         .words(&[("again", "always", "Again::Always"), ("again", "after_keep", "Again::AfterKeep")]),

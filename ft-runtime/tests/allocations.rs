@@ -1,0 +1,61 @@
+//! What the success path costs in memory: nothing.
+#![allow(unsafe_code, reason = "a global allocator that counts")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io;
+
+use ft_runtime::{Failover, Pool, Prefer, Targets};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: everything is the system allocator's work; the count touches no memory of its own.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: passed on as it came.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: passed on as it came.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(call: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.get();
+    call();
+    ALLOCATIONS.get() - before
+}
+
+#[test]
+fn the_count_counts() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
+}
+
+#[test]
+fn a_failover_that_succeeds_at_once_allocates_nothing() {
+    let pool = Pool::of((0..8).map(|n| (format!("t{n}"), n)));
+    for failover in [Failover::new(), Failover::new().prefer(Prefer::Sticky)] {
+        let call = || {
+            let answer: io::Result<u32> = failover.call_blocking(&pool, |target| Ok(*target));
+            assert_eq!(answer.unwrap(), 0);
+        };
+        assert_eq!(allocations(call), 0);
+    }
+    static TARGETS: Targets<2> = Targets::new(["a", "b"]);
+    let call = || {
+        let mut candidates = Failover::new().among::<io::Result<u32>, 2>(&TARGETS).start();
+        let outcome = candidates.run_blocking(|| Ok(7));
+        assert!(!candidates.again(&outcome));
+    };
+    assert_eq!(allocations(call), 0);
+}
