@@ -276,7 +276,7 @@ pub struct RunRecord {
     pub output: Option<Arc<[u8]>>,
     /// When it was started.
     pub created_at: UnixMillis,
-    /// When it was last claimed, released or finished.
+    /// When it was last claimed or finished.
     pub updated_at: UnixMillis,
     /// When it finished.
     pub finished_at: Option<UnixMillis>,

@@ -30,6 +30,9 @@ const MAX_BATCH_BYTES: usize = 16 << 20;
 /// The part of a commit's time that is spent on gathering the next batch.
 const GATHERING_SHARE: u32 = 8;
 
+/// And never more than this, however long the last commit was stuck.
+const MAX_GATHERING: Duration = Duration::from_millis(1);
+
 /// What waits for the writer.
 #[derive(Default)]
 pub(super) struct Queue {
@@ -43,6 +46,8 @@ pub(super) struct Queue {
 struct Waiting {
     requests: VecDeque<Request>,
     bytes: usize,
+    /// How many requests the writer wants to be woken for.
+    wanted: usize,
     closed: bool,
     #[cfg(test)]
     stalled: bool,
@@ -68,8 +73,11 @@ impl Queue {
         }
         waiting.bytes += size;
         waiting.requests.push_back(request);
+        let wakes = waiting.requests.len() >= waiting.wanted;
         drop(waiting);
-        self.filled.notify_one();
+        if wakes {
+            self.filled.notify_one();
+        }
     }
 
     /// No request is taken any more; those that are queued are still written.
@@ -92,9 +100,11 @@ impl Queue {
             waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         if waiting.requests.len() < expected && !waiting.closed {
+            waiting.wanted = expected;
             let gathering = |waiting: &mut Waiting| waiting.requests.len() < expected && !waiting.closed;
             let gathered = self.filled.wait_timeout_while(waiting, patience, gathering);
             waiting = gathered.unwrap_or_else(PoisonError::into_inner).0;
+            waiting.wanted = 0;
         }
         let mut bytes = 0;
         while batch.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
@@ -162,7 +172,7 @@ impl Writer {
             let began = time::now();
             let committed = self.commit(&mut batch);
             expected = batch.len();
-            patience = (time::now() - began) / GATHERING_SHARE;
+            patience = ((time::now() - began) / GATHERING_SHARE).min(MAX_GATHERING);
             match committed {
                 // Only now, with the commit behind them, may callers learn of their writes.
                 Ok(()) => batch.drain(..).for_each(|request| request.acknowledge(&mut self.hands)),
