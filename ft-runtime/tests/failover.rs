@@ -226,7 +226,7 @@ mod expansion {
         let pool = Pool::of([("a", Db::default())]);
         assert_eq!(failover.call_blocking(&POOL, |db| db.get()), Ok(7));
         assert_eq!(failover.call_blocking(&*POOL, |db| db.get()), Ok(7));
-        assert_eq!(failover.call_blocking(&Arc::new(pool.clone()), |db| db.get()), Ok(7));
+        assert_eq!(failover.call_blocking(Arc::new(&pool), |db| db.get()), Ok(7));
         assert_eq!(failover.call_blocking(Arc::new(pool.clone()), |db| db.get()), Ok(7));
         assert_eq!(failover.call_blocking(pool, |db| db.get()), Ok(7));
     }
