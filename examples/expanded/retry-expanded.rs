@@ -1,17 +1,21 @@
 // Generated from retry.rs: `FT_EXPAND=write cargo test --test expanded` writes it anew.
 
 //! `#[retry]`: the loop.
+
 use ft_runtime::{Backoff, Retry, retry};
+
 #[derive(Debug)]
 pub enum FetchError {
     Timeout,
     Http(u16),
 }
+
 #[derive(Default)]
 pub struct Client {
     pub answers: Vec<Result<&'static str, FetchError>>,
     pub asked: u32,
 }
+
 impl Client {
     async fn get(&mut self, url: &str) -> Result<String, FetchError> {
         self.asked += 1;
@@ -22,7 +26,9 @@ impl Client {
         )
     }
 }
+
 static STEADY: Retry = Retry::new().max_attempts(4).backoff(Backoff::none());
+
 /// Setters become a constant, so nonsense does not compile.
 pub async fn fetch(client: &mut Client, url: &str) -> Result<String, FetchError> {
     let site = ::ft_runtime::site!().enter();
@@ -57,6 +63,7 @@ pub async fn fetch(client: &mut Client, url: &str) -> Result<String, FetchError>
         wait.await;
     }
 }
+
 /// A policy value is borrowed; a success that is not good enough is asked for again.
 pub async fn poll(client: &mut Client, url: &str) -> Result<String, FetchError> {
     let site = ::ft_runtime::site!().enter();
@@ -82,6 +89,7 @@ pub async fn poll(client: &mut Client, url: &str) -> Result<String, FetchError> 
         wait.await;
     }
 }
+
 /// A blocking function waits on its thread; an argument that the body consumes is cloned for each attempt.
 pub fn reserve(name: String, left: &mut u32) -> Result<String, FetchError> {
     let site = ::ft_runtime::site!().enter();
@@ -109,6 +117,7 @@ pub fn reserve(name: String, left: &mut u32) -> Result<String, FetchError> {
         wait.block();
     }
 }
+
 pub async fn story() -> Vec<String> {
     let mut client = Client {
         answers: vec![Ok("hello"), Err(FetchError::Http(503)), Err(FetchError::Timeout)],

@@ -87,7 +87,8 @@ impl FaultLog {
 }
 
 fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(DESCRIBED)]
+    let end = (0..=DESCRIBED.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or_default()]
 }
 
 #[cfg(test)]

@@ -482,9 +482,10 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
         if nearest.is_some_and(|deadline| delay >= deadline.remaining()) {
             return Err(GaveUp::Deadline);
         }
-        // Nothing of a refused call reached the other side, so repeating it adds no load there.
+        // Nothing of a call that was refused before it started reached the other side: repeating it adds no load there.
+        let free = failed.refused && failed.kind == FaultKind::Unsent;
         let charge = match policy.budget {
-            Some(budget) if !failed.refused => Some(budget.withdraw().ok_or(GaveUp::Budget)?),
+            Some(budget) if !free => Some(budget.withdraw().ok_or(GaveUp::Budget)?),
             _ => None,
         };
         Ok(Wait { delay, charge })

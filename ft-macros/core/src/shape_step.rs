@@ -11,7 +11,7 @@ use crate::tokens::group;
 
 // Output, when the function is called (its place in the run must not depend on when it is polled):
 //     let checkpoint = ..;
-//     let step = checkpoint.step("charge").key(&(order.id)).input(&(&order, &hold)).at(site);
+//     let step = checkpoint.step("charge").key(&(order.id)).input(&order).input(&hold).at(site);
 pub(crate) fn open(args: &Args, call: &Call, bind: &TokenStream, errors: &mut Errors) -> TokenStream {
     let here = Span::mixed_site();
     let name = Literal::string(&call.name.unraw().to_string());
@@ -24,7 +24,8 @@ pub(crate) fn open(args: &Args, call: &Call, bind: &TokenStream, errors: &mut Er
     for (argument, span) in &call.arguments {
         match argument {
             Some(argument) if args.skip.contains(argument) => {}
-            Some(argument) => input.extend(quote_spanned!(here=> &#argument,)),
+            // An argument that cannot be compared is blamed on itself.
+            Some(argument) => input.extend(quote_spanned!(here.located_at(argument.span())=> .input(&#argument))),
             None => errors.at(*span, "a step records what it was called with: give this argument a plain name"),
         }
     }
@@ -36,8 +37,7 @@ pub(crate) fn open(args: &Args, call: &Call, bind: &TokenStream, errors: &mut Er
             errors.at(skipped.span(), format!("`{}` has no argument `{skipped}` to skip; it has {known}", call.name));
         }
     }
-    let input = group(Delimiter::Parenthesis, input, here);
-    quote_spanned!(here=> #bind let step = checkpoint.step(#name) #key.input(&#input).at(site);)
+    quote_spanned!(here=> #bind let step = checkpoint.step(#name) #key #input.at(site);)
 }
 
 // Output, inside of what `open` stands before:

@@ -5,8 +5,8 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 /// How deep brackets may nest. rustc itself stops at 128 by default.
 const MAX_DEPTH: usize = 128;
 
-/// How many tokens may follow each other without a comma. A parser's stack lasts for about twice as many.
-const MAX_PATH: usize = 512;
+/// How many tokens may follow each other without a comma. An unoptimised parser on a compiler's stack lasts a little longer.
+const MAX_PATH: usize = 256;
 
 /// Whether brackets nest deeper than any parser should be asked to follow.
 pub(crate) fn too_deep(tokens: &TokenStream) -> bool {

@@ -89,7 +89,7 @@ impl Fetch for Client {
             const FT_CHECKPOINT: ::ft_runtime::Checkpoint = ::ft_runtime::Checkpoint::new();
             &FT_CHECKPOINT
         };
-        let step = checkpoint.step("step").key(&(self.id)).input(&(&key,)).at(site);
+        let step = checkpoint.step("step").key(&(self.id)).input(&key).at(site);
         Box::pin(async move {
             let __self = self;
             let key = key;

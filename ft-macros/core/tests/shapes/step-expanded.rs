@@ -10,7 +10,8 @@ fn charge(
     let step = checkpoint
         .step("charge")
         .key(&(order.id))
-        .input(&(&order, &hold))
+        .input(&order)
+        .input(&hold)
         .at(site);
     async move {
         step.calls::<Result<Receipt, ShopError>>()
@@ -32,7 +33,7 @@ fn retried(
             .version(3);
         &FT_CHECKPOINT
     };
-    let step = checkpoint.step("retried").input(&(&order,)).at(site);
+    let step = checkpoint.step("retried").input(&order).at(site);
     async move {
         step.calls::<Result<Receipt, ShopError>>()
             .run(async {
@@ -75,7 +76,7 @@ fn blocking() -> Result<Receipt, ShopError> {
         const FT_CHECKPOINT: ::ft_runtime::Checkpoint = ::ft_runtime::Checkpoint::new();
         &FT_CHECKPOINT
     };
-    let step = checkpoint.step("blocking").input(&()).at(site);
+    let step = checkpoint.step("blocking").at(site);
     step.calls::<Result<Receipt, ShopError>>()
         .run_blocking(|| -> Result<Receipt, ShopError> { post() })
 }
@@ -85,7 +86,7 @@ fn future(order: &Order) -> impl Future<Output = Result<Receipt, ShopError>> + u
         const FT_CHECKPOINT: ::ft_runtime::Checkpoint = ::ft_runtime::Checkpoint::new();
         &FT_CHECKPOINT
     };
-    let step = checkpoint.step("future").input(&(&order,)).at(site);
+    let step = checkpoint.step("future").input(&order).at(site);
     async move {
         step.calls::<Result<Receipt, ShopError>>()
             .run(async {
