@@ -114,6 +114,17 @@ impl Func {
             errors.at(output.span(), format!("`#[{attribute}]` needs a `Result` or a future of one, written as such"));
             return None;
         }
+        if is_plainly_no_result(&output) {
+            let output_text = output.to_token_stream().to_string().replace(' ', "");
+            errors.at(
+                output.span(),
+                format!(
+                    "`#[{attribute}]` needs an outcome to judge: let `{}` return a `Result`, not `{output_text}`",
+                    sig.ident
+                ),
+            );
+            return None;
+        }
         let kind = if kind == Kind::Boxed && async_trait::is(self.body.stream()) { Kind::AsyncTrait } else { kind };
         Some((kind, output))
     }
@@ -123,6 +134,24 @@ impl ToTokens for Func {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         let Self { attrs, vis, default, sig, body } = self;
         tokens.extend(quote!(#(#attrs)* #vis #default #sig #body));
+    }
+}
+
+/// Types that are no `Result` whatever is in scope. For all others, aliases among them, the compiler says it: in two errors
+/// where this gives one.
+fn is_plainly_no_result(ty: &Type) -> bool {
+    const NAMES: &[&str] = &[
+        "bool", "char", "f32", "f64", "i128", "i16", "i32", "i64", "i8", "isize", "u128", "u16", "u32", "u64", "u8",
+        "usize", "Option", "String", "Vec",
+    ];
+    match ty {
+        Type::Array(_) | Type::Never(_) | Type::Reference(_) | Type::Slice(_) | Type::Tuple(_) => true,
+        Type::Path(path) => path
+            .path
+            .segments
+            .first()
+            .is_some_and(|only| path.path.segments.len() == 1 && NAMES.iter().any(|name| only.ident == name)),
+        _ => false,
     }
 }
 

@@ -99,7 +99,6 @@ fn among(
             None => errors.at(*span, "the other targets get the same arguments: give this one a plain name"),
         }
     }
-    let wait = call.is_async.then(|| quote_spanned!(here=> .await));
     let others = targets.iter().enumerate().map(|(index, target)| {
         let index = Literal::usize_unsuffixed(index + 1);
         let method =
@@ -108,7 +107,8 @@ fn among(
             let receiver = Ident::new(receiver, target.span());
             quote!(#receiver,)
         });
-        // An argument that does not fit is the target's fault.
+        // An outcome that does not fit, and an argument that does not, is the target's fault.
+        let wait = call.is_async.then(|| quote_spanned!(here.located_at(target.span())=> .await));
         let arguments = arguments.iter().map(|&argument| {
             let mut argument = argument.clone();
             argument.set_span(argument.span().located_at(target.span()));

@@ -138,6 +138,11 @@ fn functions_that_no_policy_can_work_with_are_refused() {
     refuses("retry", "fn f() { x }", &["`#[retry]` needs an outcome to judge: let `f` return a `Result`"]);
     refuses(
         "retry",
+        "async fn f() -> Option<u8> { x }",
+        &["`#[retry]` needs an outcome to judge: let `f` return a `Result`, not `Option<u8>`"],
+    );
+    refuses(
+        "retry",
         "fn f() -> impl Iterator<Item = u8> { x }",
         &["`#[retry]` needs a `Result` or a future of one, written as such"],
     );
