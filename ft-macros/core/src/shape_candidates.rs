@@ -108,13 +108,14 @@ fn among(
             quote!(#receiver,)
         });
         // An outcome that does not fit, and an argument that does not, is the target's fault.
-        let wait = call.is_async.then(|| quote_spanned!(here.located_at(target.span())=> .await));
+        let near = here.located_at(target.span());
+        let wait = call.is_async.then(|| quote_spanned!(near=> .await));
         let arguments = arguments.iter().map(|&argument| {
             let mut argument = argument.clone();
             argument.set_span(argument.span().located_at(target.span()));
             argument
         });
-        quote_spanned!(here=> #index => #target(#receiver #(#arguments),*) #wait,)
+        quote_spanned!(near=> #index => #target(#receiver #(#arguments),*) #wait,)
     });
     let own = braced(body.code.clone(), here);
     let code = quote_spanned! {here=>
