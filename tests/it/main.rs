@@ -2,6 +2,7 @@
 
 mod events;
 mod flaky;
+mod listed;
 mod matrix;
 mod parity;
 mod retry;
