@@ -10,6 +10,9 @@ use crate::fault::{Fault, FaultKind};
 
 /// Decides what an outcome counts as. Implemented for [`Judge`]; bounds name it, nobody implements it.
 pub trait Judgement<T, E>: sealed::Sealed {
+    /// Is it a success? The quick question, asked of every outcome.
+    fn settles(&self, outcome: &Result<T, E>) -> bool;
+
     /// What this outcome counts as.
     fn judge(&self, outcome: &Result<T, E>) -> Verdict;
 
@@ -93,6 +96,10 @@ where
     H: Hints<E>,
 {
     #[inline]
+    fn settles(&self, outcome: &Result<T, E>) -> bool {
+        matches!(outcome, Ok(value) if self.until.settles(value))
+    }
+
     fn judge(&self, outcome: &Result<T, E>) -> Verdict {
         match outcome {
             Ok(value) if self.until.settles(value) => Verdict::Settled,

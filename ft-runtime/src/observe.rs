@@ -243,7 +243,7 @@ fn trace(event: &Event<'_>) {
         }
         What::Health { target, from, to } => tracing::warn!(target: "ft", site, policy, target, from, to, "{name}"),
         What::Resumed { run, attempt, steps } => {
-            tracing::info!(target: "ft", site, policy, run, attempt, steps, "{name}")
+            tracing::info!(target: "ft", site, policy, run, attempt, steps, "{name}");
         }
         What::Replayed { run, step } | What::Recorded { run, step } => {
             tracing::debug!(target: "ft", site, policy, run, step, "{name}");

@@ -411,28 +411,36 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
     where
         J: Judgement<T, E>,
     {
-        match self.judge.judge(outcome) {
-            Verdict::Settled => {
-                if self.attempt.is_retry() {
-                    self.recovered();
-                }
-                None
-            }
-            Verdict::Failed { again, kind, retry_after, refused, .. } => {
-                let what = observe::Describe(|f: &mut fmt::Formatter<'_>| self.judge.describe(outcome, f));
-                let failed = Failed { again, kind, retry_after, refused, what: describe(&what) };
-                self.decide(&failed)
-            }
+        if !self.judge.settles(outcome) {
+            return self.failed(outcome);
         }
+        if self.attempt.is_retry() {
+            self.recovered();
+        }
+        None
+    }
+
+    /// Out of line, and so are its registers: the function around pays for what succeeds only.
+    #[cold]
+    #[inline(never)]
+    fn failed(&mut self, outcome: &Result<T, E>) -> Option<Wait>
+    where
+        J: Judgement<T, E>,
+    {
+        let Verdict::Failed { again, kind, retry_after, refused, .. } = self.judge.judge(outcome) else {
+            return None;
+        };
+        let what = observe::Describe(|f: &mut fmt::Formatter<'_>| self.judge.describe(outcome, f)).to_string();
+        self.decide(&Failed { again, kind, retry_after, refused, what })
     }
 
     #[cold]
+    #[inline(never)]
     fn recovered(&self) {
         observe::emit(self.site, POLICY, What::Recovered { attempt: self.attempt.number() });
     }
 
-    /// What follows a failure; nothing here depends on the judgement, so one copy serves every call of one type.
-    #[cold]
+    /// What follows a failure; nothing here depends on the judgement.
     fn decide(&mut self, failed: &Failed) -> Option<Wait> {
         let next = self.schedule(failed);
         let attempt = self.attempt.number();
@@ -525,11 +533,6 @@ struct Failed {
     retry_after: Option<Duration>,
     refused: bool,
     what: String,
-}
-
-#[cold]
-fn describe(what: &dyn fmt::Display) -> String {
-    what.to_string()
 }
 
 /// The wait before the next attempt: `.await` it, or [`block`](Self::block). A zero wait never touches a timer.

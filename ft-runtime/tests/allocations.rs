@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io;
 
-use ft_runtime::{Failover, Pool, Prefer, Targets};
+use ft_runtime::{Failover, Pool, Prefer, Retry, RetryBudget, Targets, retry};
 
 struct Counting;
 
@@ -39,6 +39,38 @@ fn allocations(call: impl FnOnce()) -> u64 {
 #[test]
 fn the_count_counts() {
     assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
+}
+
+static BUDGET: RetryBudget = RetryBudget::new();
+static STEADY: Retry = Retry::new().budget(&BUDGET);
+
+#[retry(max_attempts = 5, deadline = 1min)]
+fn blocking(value: u32) -> io::Result<u32> {
+    Ok(value)
+}
+
+#[retry(STEADY)]
+async fn asynchronous(value: u32) -> io::Result<u32> {
+    Ok(value)
+}
+
+fn poll_once<F: Future>(future: F) -> F::Output {
+    let future = std::pin::pin!(future);
+    match future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        std::task::Poll::Ready(output) => output,
+        std::task::Poll::Pending => unreachable!("ready at once"),
+    }
+}
+
+#[test]
+fn a_retry_that_succeeds_at_once_allocates_nothing() {
+    let calls = || {
+        assert_eq!(blocking(7).unwrap(), 7);
+        assert_eq!(poll_once(asynchronous(7)).unwrap(), 7);
+        assert_eq!(poll_once(STEADY.call(async || io::Result::Ok(7))).unwrap(), 7);
+    };
+    calls(); // the first call of a site registers it
+    assert_eq!(allocations(calls), 0);
 }
 
 #[test]

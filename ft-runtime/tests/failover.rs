@@ -255,12 +255,12 @@ mod attribute {
             replica.get()
         }
 
-        #[failover(to = [Self::from_cache])]
+        #[failover(to = [Self::stale])]
         async fn cached<T: Clone>(&self, value: &T) -> Result<T, DbError> {
             self.replicas.iter().next().ok_or(DbError::NoTarget)?.get().map(|_| value.clone())
         }
 
-        async fn from_cache<T: Clone>(&self, value: &T) -> Result<T, DbError> {
+        async fn stale<T: Clone>(&self, value: &T) -> Result<T, DbError> {
             Ok(value.clone())
         }
 

@@ -63,11 +63,13 @@ impl<J> RetryLayer<J> {
 
 impl<A: Accept, V, U, H> RetryLayer<Judge<A, V, U, H>> {
     /// Tries only errors again that the predicate says yes to. Given twice, both must.
+    #[expect(clippy::type_complexity, reason = "the four parts of a judgement")]
     pub fn when<F>(self, accept: F) -> RetryLayer<Judge<Both<A::Explicit, F>, V, U, H>> {
         self.judged(|judge| judge.when(accept))
     }
 
     /// Never tries errors again that the predicate says yes to.
+    #[expect(clippy::type_complexity, reason = "the four parts of a judgement")]
     pub fn unless<F>(self, veto: F) -> RetryLayer<Judge<A::Explicit, Either<V, F>, U, H>> {
         self.judged(|judge| judge.unless(veto))
     }

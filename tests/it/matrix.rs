@@ -311,6 +311,7 @@ fn a_sync_function_blocks_its_thread() {
 }
 
 #[retry]
+#[expect(clippy::manual_async_fn, reason = "that it is written so is the point")]
 fn future(calls: &Calls) -> impl Future<Output = Result<u32, Flaky>> + Send {
     async move { calls.once_more_later().await }
 }
@@ -411,7 +412,7 @@ async fn a_function_may_come_out_of_a_macro() {
 }
 
 #[ft_runtime::retry(max_attempts = 2)]
-#[must_use]
+#[must_use = "foreign attributes stay where they are"]
 #[retry(max_attempts = 2)]
 #[doc = "Twice, twice."]
 async fn stacked(calls: &Calls) -> Result<u32, Flaky> {
