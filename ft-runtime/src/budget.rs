@@ -274,3 +274,37 @@ mod tests {
         assert_eq!(take_all(&budget), 2);
     }
 }
+
+/// `RUSTFLAGS="--cfg ft_shuttle" cargo test -p ft-runtime --lib interleaving`
+#[cfg(all(test, ft_shuttle))]
+mod interleavings {
+    use std::sync::Arc;
+
+    use shuttle::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn in_any_interleaving_charges_and_refunds_add_up() {
+        let explore = || {
+            let budget = Arc::new(RetryBudget::new().ratio(0.0).floor(2));
+            let spent = Arc::new(AtomicU32::new(0));
+            let callers: Vec<_> = (0..3)
+                .map(|caller| {
+                    let (budget, spent) = (Arc::clone(&budget), Arc::clone(&spent));
+                    shuttle::thread::spawn(move || match budget.withdraw() {
+                        Some(charge) if caller > 0 => {
+                            charge.spend();
+                            spent.fetch_add(1, Ordering::SeqCst);
+                        }
+                        refunded => drop(refunded),
+                    })
+                })
+                .collect();
+            callers.into_iter().for_each(|caller| caller.join().expect("callers do not panic"));
+            let left = std::iter::from_fn(|| budget.withdraw().map(Charge::spend)).count() as u32;
+            assert_eq!(spent.load(Ordering::SeqCst) + left, 2);
+        };
+        shuttle::check_random(explore, 2_000);
+    }
+}
