@@ -100,6 +100,92 @@ pub use ft_macros::retry;
 /// words `order` and `sticky`.
 pub use ft_macros::failover;
 
+/// Records what the annotated function does, so that it goes on after a crash where it stopped:
+/// [`Checkpoint`](crate::Checkpoint) as an attribute.
+///
+/// With `run` the function *is* a run: opened the first time, resumed after that. Without, it is a *step*: recorded once in
+/// the run around it, and answered from its record when the run is executed again.
+///
+/// ```
+/// use ft_runtime::{Error, Store, checkpoint, idempotency_key, retry};
+/// use serde::{Deserialize, Serialize};
+/// use std::io;
+///
+/// #[derive(Serialize)]
+/// struct Order { id: u64, cents: u64 }
+/// #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// struct Receipt { order: u64 }
+///
+/// #[retry]                                                  // a failure goes on from the recorded steps, too
+/// #[checkpoint(run = format!("order-{}", order.id))]        // the id of the run holds what tells it from others
+/// async fn place(order: &Order) -> Result<Receipt, Error<io::Error>> {
+///     let receipt = charge(order).await?;
+///     Ok(receipt)
+/// }
+///
+/// #[checkpoint(key = order.id)]
+/// #[retry(max_attempts = 5)]                                // retries of a step belong inside its one record
+/// async fn charge(order: &Order) -> Result<Receipt, Error<io::Error>> {
+///     let _give_this_to_the_bank = idempotency_key();       // stable across attempts and crashes
+///     Ok(Receipt { order: order.id })
+/// }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// Store::open("memory:").unwrap().install();                // or FT_STORE=sqlite:PATH; default sqlite:.ft/ft.db
+/// let receipt = place(&Order { id: 42, cents: 500 }).await.unwrap();
+/// assert_eq!(receipt, Receipt { order: 42 });
+/// # }
+/// ```
+///
+/// A long loop keeps a state instead. The parameter `&mut Saved<..>` is supplied, the caller leaves it out:
+///
+/// ```
+/// use ft_runtime::{Rejected, Saved, Store, checkpoint};
+///
+/// #[checkpoint(run = "sum", every = 1000)]
+/// async fn sum(state: &mut Saved<(usize, u64)>, rows: &[u64]) -> Result<u64, Rejected> {
+///     while let Some(row) = rows.get(state.0) {
+///         state.1 += row;
+///         state.0 += 1;
+///         state.mark().await?;                              // a consistent point: saved when due
+///     }
+///     Ok(state.1)
+/// }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # Store::open("memory:").unwrap().install();
+/// assert_eq!(sum(&[1, 2, 3]).await.unwrap(), 6);
+/// # }
+/// ```
+///
+/// # Keys
+///
+/// | key | on | meaning |
+/// |---|---|---|
+/// | `run = expr` | a run | its id, anything `Into<String>`, at most 255 bytes. One id is one execution: put the input into it |
+/// | `key = expr` | a step | what tells this call from others of its name, anything `Display`; without it calls are counted |
+/// | `skip(a, b)` | a step | these arguments are not compared with the recorded ones, and need not be `Serialize` |
+/// | `every = 10s`, `every = 1000` | a saved state | how often `mark` saves: by time or by marks; without it, by itself |
+/// | `state = parameter` | a saved state | names the supplied parameter where its type is an alias of `Saved<..>` |
+/// | `again = always` | a run | a finished run starts again at the next call, for periodic jobs |
+/// | `keep = 1d` | a run | how long a finished run answers with its result: 7 days |
+/// | `version = 2` | all | the version of the code; a run of another version is refused |
+/// | `require_run = true` | a step | outside of a run it is an error instead of a plain call |
+/// | `name = ".."` | all | what the run or step is recorded as, in place of the function's name: survives a renaming |
+/// | `crate = path` | all | where `ft_runtime` is found |
+///
+/// # What to know
+///
+/// - **A finished run answers with its result**, whatever the arguments, until `keep` is over.
+/// - **A step is recorded under the function's name** and its key, without module or type: a moved function finds its
+///   records, a renamed one does not (keep the old `name`), and two functions of one name share their keys in a run. A state
+///   is recorded under the name of its parameter.
+/// - **Only `Ok` is recorded.** An `Err` is executed again, so what the run decides on an `Err` may come out otherwise.
+/// - **Types**: a step's arguments are `Serialize` (never `self`, which is not compared), its value and that of a run
+///   `Serialize + DeserializeOwned`, a state `Default` as well. The error can hold a [`Rejected`](crate::Rejected).
+/// - **A step takes its run when it is called**, not when it is polled: `join!(a(), b())` is deterministic and
+///   `tokio::spawn(step())` stays in its run. `tokio::spawn(async { step().await })` and `spawn_blocking` call it
+///   elsewhere, as a plain call: carry the run over with [`Context::current`](crate::Context::current).
+/// - **Inside a step, steps are plain calls**, recorded with it. `#[retry]` around several steps calls them again under
+///   the same keys, which is refused: put it on each step, or on the run.
 #[cfg(feature = "checkpoint")]
 pub use ft_macros::checkpoint;
 

@@ -1,5 +1,6 @@
 //! A shared limit on extra attempts.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::counter::Counter;
@@ -39,6 +40,8 @@ pub struct RetryBudget {
     window: Duration,
     /// Calls since the ledger was last brought up to date.
     calls: Counter,
+    /// The ledger is dated: the first call has come.
+    begun: AtomicBool,
     ledger: Mutex<Ledger>,
 }
 
@@ -72,6 +75,7 @@ impl RetryBudget {
             floor: 10,
             window: Duration::from_secs(10),
             calls: Counter::new(),
+            begun: AtomicBool::new(false),
             ledger: Mutex::new(Ledger {
                 slots: [Slot { calls: 0, extra: 0 }; SLOTS],
                 current: 0,
@@ -115,7 +119,19 @@ impl RetryBudget {
     /// Counts a call.
     #[inline]
     pub fn deposit(&self) {
+        if !self.begun.load(Ordering::Relaxed) {
+            self.begin();
+        }
         self.calls.bump();
+    }
+
+    /// Dates the ledger at the first call: what comes after it is counted over the time since then.
+    #[cold]
+    fn begin(&self) {
+        let mut ledger = lock(&self.ledger);
+        if !self.begun.swap(true, Ordering::Relaxed) {
+            self.bring_up_to_date(&mut ledger, time::now());
+        }
     }
 
     /// Charges an extra attempt, if there is one left. Dropping the charge unspent refunds it.
@@ -255,6 +271,17 @@ mod tests {
         }
         budget.withdraw().expect("still the floor").spend();
         assert!(budget.withdraw().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_outage_after_a_long_quiet_time_is_held_as_well() {
+        let budget = RetryBudget::new().ratio(0.1).floor(10);
+        // A day of ten calls a second without a failure, then everything fails.
+        for _ in 0..24 {
+            (0..36_000).for_each(|_| budget.deposit());
+            tokio::time::advance(Duration::from_secs(3600)).await;
+        }
+        assert_eq!(take_all(&budget), 10 + 10);
     }
 
     #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ use crate::rejected::Rejected;
 /// assert_eq!(read().unwrap(), 12);
 /// assert!(matches!(Error::<std::io::Error>::from(Rejected::NoTarget), Error::Rejected(Rejected::NoTarget)));
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error<E> {
     /// The call itself failed.
     Failed(E),

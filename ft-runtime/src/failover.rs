@@ -323,7 +323,7 @@ impl<A: Accept, V, U, H> FailoverWith<A, V, U, H> {
         let mut candidates = self.over(pool).start();
         loop {
             let Some(target) = candidates.current() else { return candidates.refused() };
-            let outcome = candidates.run(call(target)).await;
+            let outcome = candidates.run_with(|| call(target)).await;
             if !candidates.again(&outcome) {
                 return outcome;
             }
@@ -464,6 +464,12 @@ impl<S: Roster, T, E, J, N> Candidates<S, T, E, J, N> {
     #[inline]
     pub fn run<F: Future<Output = Result<T, E>>>(&mut self, attempt: F) -> Under<F> {
         self.round.run(attempt)
+    }
+
+    /// As [`run`](Self::run), for an attempt whose making may look at the deadline already: a call of a service.
+    #[inline]
+    pub fn run_with<F: Future<Output = Result<T, E>>>(&mut self, attempt: impl FnOnce() -> F) -> Under<F> {
+        self.round.run_with(attempt)
     }
 
     /// As [`run`](Self::run), for a blocking attempt.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::observe;
 use crate::rejected::Rejected;
 
 /// What kind of failure an error is, and so what a policy may do about it.
@@ -159,7 +160,11 @@ impl Fault for io::Error {
     }
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
+        write!(f, "io: {}", self.kind())?;
+        match self.get_ref() {
+            Some(inner) => describe_link(inner, f),
+            None => Ok(()),
+        }
     }
 }
 
@@ -214,13 +219,45 @@ pub(crate) fn rejected_in_chain<'a>(error: &'a (dyn StdError + 'static)) -> Opti
     chain(error).find_map(|error| error.downcast_ref::<Rejected>())
 }
 
-/// The messages of the chain, joined as `outer: cause`.
+/// What the chain says of itself: the links that ft knows, by their own `describe`. The text of the others may hold
+/// anything, so it is left out unless the user asked for it.
 pub(crate) fn describe_chain(error: &(dyn StdError + 'static), f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for (depth, error) in chain(error).enumerate() {
-        let separator = if depth == 0 { "" } else { ": " };
-        write!(f, "{separator}{error}")?;
+    f.write_str("error")?;
+    if observe::shows_unknown_errors() {
+        return chain(error).try_for_each(|link| write!(f, ": {link}"));
     }
-    Ok(())
+    chain(error).try_for_each(|link| describe_link(link, f))
+}
+
+fn describe_link(link: &(dyn StdError + 'static), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn known<'a, F: Fault + 'static>(link: &'a (dyn StdError + 'static)) -> Option<&'a dyn DescribeFault>
+    where
+        F: StdError,
+    {
+        link.downcast_ref::<F>().map(|fault| fault as &dyn DescribeFault)
+    }
+    let fault = known::<Rejected>(link).or_else(|| known::<io::Error>(link));
+    #[cfg(feature = "reqwest")]
+    let fault = fault.or_else(|| known::<reqwest::Error>(link));
+    match fault {
+        Some(fault) => {
+            f.write_str(": ")?;
+            fault.describe_fault(f)
+        }
+        None if observe::shows_unknown_errors() => write!(f, ": {link}"),
+        None => Ok(()),
+    }
+}
+
+/// [`Fault::describe`] alone, which unlike the trait can be a `dyn`.
+trait DescribeFault {
+    fn describe_fault(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+}
+
+impl<F: Fault> DescribeFault for F {
+    fn describe_fault(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe(f)
+    }
 }
 
 #[cfg(test)]
@@ -239,6 +276,21 @@ mod tests {
             Box::new(Rejected::CircuitOpen { retry_after: Duration::from_secs(3) });
         assert_eq!(ours.kind(), FaultKind::Unsent);
         assert_eq!(ours.retry_after(), Some(Duration::from_secs(3)));
+    }
+
+    /// What reports would show.
+    fn shown(fault: &impl Fault) -> String {
+        observe::text(&observe::Describe(|f: &mut fmt::Formatter<'_>| fault.describe(f)))
+    }
+
+    #[test]
+    fn reports_show_what_is_known_of_a_boxed_error_and_never_its_text() {
+        let secret: Box<dyn StdError + Send + Sync> = "password=hunter2".into();
+        assert_eq!(shown(&secret), "error");
+        assert_eq!(shown(&io::Error::other("password=hunter2")), "io: other error");
+        assert_eq!(shown(&io::Error::from(io::ErrorKind::ConnectionReset)), "io: connection reset");
+        let refused: Box<dyn StdError> = Box::new(io::Error::other(Rejected::BulkheadFull));
+        assert_eq!(shown(&refused), "error: io: other error: bulkhead full");
     }
 
     #[test]

@@ -6,8 +6,6 @@ use crate::fault::FaultKind;
 
 /// How many different faults a site remembers; the one seen longest ago goes first.
 const KEPT: usize = 16;
-/// How many bytes of a description are kept.
-const DESCRIBED: usize = 256;
 
 /// The last faults of one site. Equal faults are counted together.
 #[derive(Debug)]
@@ -57,16 +55,15 @@ impl FaultLog {
     }
 
     pub(crate) fn record(&mut self, seen: &Seen<'_>, now: SystemTime) {
-        let what = cut(seen.what);
         let same = |entry: &FaultEntry| {
-            entry.policy == seen.policy && entry.kind.as_str() == seen.kind.as_str() && entry.what == what
+            entry.policy == seen.policy && entry.kind.as_str() == seen.kind.as_str() && entry.what == seen.what
         };
         let mut entry = match self.entries.iter().position(same) {
             Some(at) => self.entries.remove(at),
             None => FaultEntry {
                 policy: seen.policy,
                 kind: seen.kind,
-                what: what.to_owned(),
+                what: seen.what.to_owned(),
                 count: 0,
                 attempt: 0,
                 given_up: 0,
@@ -84,11 +81,6 @@ impl FaultLog {
         }
         self.entries.push(entry);
     }
-}
-
-fn cut(text: &str) -> &str {
-    let end = (0..=DESCRIBED.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    &text[..end.unwrap_or_default()]
 }
 
 #[cfg(test)]
@@ -113,12 +105,5 @@ mod tests {
         log.record(&Seen { attempt: 4, given_up: true, ..seen("reset") }, SystemTime::UNIX_EPOCH);
         let entry = &log.entries()[0];
         assert_eq!((entry.count, entry.attempt, entry.given_up), (2, 4, 1));
-    }
-
-    #[test]
-    fn a_long_description_is_cut_on_a_character() {
-        let mut log = FaultLog::new();
-        log.record(&seen(&"ü".repeat(DESCRIBED)), SystemTime::UNIX_EPOCH);
-        assert_eq!(log.entries()[0].what.len(), DESCRIBED);
     }
 }

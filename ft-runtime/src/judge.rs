@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::fault::{Fault, FaultKind};
+use crate::rejected::Rejected;
 
 /// Decides what an outcome counts as. Implemented for [`Judge`]; bounds name it, nobody implements it.
 pub trait Judgement<T, E>: sealed::Sealed {
@@ -39,7 +40,8 @@ pub enum Verdict {
         kind: FaultKind,
         /// How long the other side asked to be left alone.
         retry_after: Option<Duration>,
-        /// It is a refusal of one of our own policies: nothing reached the other side.
+        /// It is a refusal of one of our own policies, which says nothing of the other side. A timeout is none: the other
+        /// side was waited for.
         refused: bool,
         /// It was named, by `on` or `when`, as one to try again.
         named: bool,
@@ -200,7 +202,7 @@ impl<E: Fault> Accepts<E> for ByFault {
             again: kind != FaultKind::Permanent,
             kind,
             retry_after: error.retry_after(),
-            refused: error.rejected().is_some(),
+            refused: error.rejected().is_some_and(|rejected| !matches!(rejected, Rejected::TimedOut { .. })),
             named: false,
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::fault::FaultKind;
@@ -218,6 +218,39 @@ pub(crate) fn record(site: Option<&Site>, seen: &Seen<'_>) {
     }
 }
 
+/// How many bytes of what an error says of itself are kept.
+pub(crate) const DESCRIBED: usize = 256;
+
+/// Formats a description, as far as it is kept.
+pub(crate) fn text(what: &dyn fmt::Display) -> String {
+    struct Bounded(String);
+    impl fmt::Write for Bounded {
+        fn write_str(&mut self, more: &str) -> fmt::Result {
+            let room = DESCRIBED - self.0.len();
+            let end = (0..=room.min(more.len())).rev().find(|end| more.is_char_boundary(*end)).unwrap_or_default();
+            self.0.push_str(&more[..end]);
+            if end == more.len() { Ok(()) } else { Err(fmt::Error) }
+        }
+    }
+    let mut bounded = Bounded(String::new());
+    // An error only says that the rest was cut.
+    let _ = fmt::write(&mut bounded, format_args!("{what}"));
+    bounded.0
+}
+
+/// Whether events and fault logs show the `Display` text of errors that ft does not know, where they are inside an
+/// `anyhow::Error`, a `Box<dyn Error>` or an `io::Error`: `false` by default, since such a text may hold arguments,
+/// payloads or secrets. An error of your own says what may be shown with `#[fault(display)]`, whatever stands here.
+pub fn show_unknown_errors(show: bool) {
+    SHOW_UNKNOWN.store(show, Ordering::Relaxed);
+}
+
+pub(crate) fn shows_unknown_errors() -> bool {
+    SHOW_UNKNOWN.load(Ordering::Relaxed)
+}
+
+static SHOW_UNKNOWN: AtomicBool = AtomicBool::new(false);
+
 /// A description that is only formatted when somebody needs it.
 pub(crate) struct Describe<F>(pub(crate) F);
 
@@ -249,5 +282,17 @@ fn trace(event: &Event<'_>) {
             tracing::debug!(target: "ft", site, policy, run, step, "{name}");
         }
         What::FellBack { run, state, why } => tracing::warn!(target: "ft", site, policy, run, state, why, "{name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_description_is_cut_on_a_character_while_it_is_written() {
+        assert_eq!(text(&"short"), "short");
+        assert_eq!(text(&"ü".repeat(DESCRIBED)).len(), DESCRIBED);
+        assert_eq!(text(&format_args!("x{}{}", "ü".repeat(DESCRIBED), "never reached")).len(), DESCRIBED - 1);
     }
 }

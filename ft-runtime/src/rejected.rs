@@ -12,7 +12,7 @@ use crate::fault::{Fault, FaultKind};
 /// A function with a policy that can refuse must be able to return one: `E: From<Rejected>`. `anyhow::Error`,
 /// `Box<dyn Error>` and `io::Error` can already; a `thiserror` enum needs one variant, `#[error(transparent)] Rejected(#[from]
 /// Rejected)`; or return `Result<T, ft_runtime::Error<E>>`.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rejected {
     /// The time limit passed. The call may have run.

@@ -302,7 +302,7 @@ impl<'p, A: Accept, V, U, H> RetryWith<'p, A, V, U, H> {
         let mut attempts = self.begin();
         loop {
             let wait = {
-                let outcome = attempts.run(call(attempts.attempt())).await;
+                let outcome = attempts.run_with(|| call(attempts.attempt())).await;
                 match attempts.again(&outcome) {
                     Some(wait) => wait,
                     None => break outcome,
@@ -399,6 +399,12 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
         deadline::under(self.deadline, attempt)
     }
 
+    /// As [`run`](Self::run), for an attempt whose making may look at the deadline already: a call of a service.
+    #[inline]
+    pub fn run_with<F: Future>(&self, attempt: impl FnOnce() -> F) -> Under<F> {
+        deadline::under(self.deadline, deadline::under_blocking(self.deadline, attempt))
+    }
+
     /// As [`run`](Self::run), for a blocking attempt.
     #[inline]
     pub fn run_blocking(&self, attempt: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
@@ -430,7 +436,7 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
         let Verdict::Failed { again, kind, retry_after, refused, .. } = self.judge.judge(outcome) else {
             return None;
         };
-        let what = observe::Describe(|f: &mut fmt::Formatter<'_>| self.judge.describe(outcome, f)).to_string();
+        let what = observe::text(&observe::Describe(|f: &mut fmt::Formatter<'_>| self.judge.describe(outcome, f)));
         self.decide(&Failed { again, kind, retry_after, refused, what })
     }
 

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
 use crate::budget::Charge;
 use crate::deadline::{self, Deadline, Under};
@@ -150,6 +151,19 @@ impl<S: Roster> Round<S> {
         deadline::under(self.policy.deadline.and(self.deadline), attempt)
     }
 
+    /// As [`run`](Self::run), for an attempt whose making may look at the deadline already.
+    #[inline]
+    pub fn run_with<F: Future>(&mut self, attempt: impl FnOnce() -> F) -> Under<F> {
+        self.start();
+        let deadline = self.policy.deadline.and(self.deadline);
+        deadline::under(deadline, deadline::under_blocking(deadline, attempt))
+    }
+
+    /// The time there is for a wait: `longest`, or what is left until the deadline.
+    pub fn within(&self, longest: Duration) -> Duration {
+        self.deadline.map_or(longest, |deadline| deadline.remaining().min(longest))
+    }
+
     /// As [`run`](Self::run), for a blocking attempt.
     #[inline]
     pub fn run_blocking<R>(&mut self, attempt: impl FnOnce() -> R) -> R {
@@ -208,15 +222,13 @@ impl<S: Roster> Round<S> {
     #[cold]
     fn failed(&mut self, verdict: Verdict, what: &dyn fmt::Display) -> bool {
         let Verdict::Failed { again, kind, refused, named, .. } = verdict else { return false };
-        // A refusal by a policy of ours that let nothing through says nothing of the target.
-        let unreached = refused && kind != FaultKind::Transient;
         match kind {
-            _ if unreached => self.give_back(),
+            _ if refused => self.give_back(),
             FaultKind::Throttled { .. } => self.give_back(),
             _ if again => self.count_failure(),
             _ => self.answered(),
         }
-        self.failure = Some(Failed { kind, what: what.to_string() });
+        self.failure = Some(Failed { kind, what: observe::text(what) });
         let safe = self.policy.idempotent || named || kind == FaultKind::Unsent;
         let stop = if !again || !safe {
             Some(GaveUp::NotRetryable)
@@ -225,9 +237,10 @@ impl<S: Roster> Round<S> {
         } else if self.deadline.is_some_and(Deadline::has_passed) {
             Some(GaveUp::Deadline)
         } else {
-            // Nothing of a refused call reached the other side, so asking the next one adds no load.
+            // Nothing of a call that was refused before it started reached the other side: asking the next one adds no load.
+            let free = refused && kind == FaultKind::Unsent;
             match self.policy.budget {
-                Some(budget) if !unreached => {
+                Some(budget) if !free => {
                     self.charge = budget.withdraw();
                     self.charge.is_none().then_some(GaveUp::Budget)
                 }
@@ -280,7 +293,7 @@ impl<S: Roster> Round<S> {
         if let Some(pass) = pass.or_else(|| monitor.force()) {
             roster::count_failure(&self.roster, index, pass, self.policy.rules, self.site);
         }
-        self.record(&Failed { kind: FaultKind::Unsent, what: what.to_string() }, false);
+        self.record(&Failed { kind: FaultKind::Unsent, what: observe::text(what) }, false);
     }
 
     #[cold]

@@ -242,7 +242,7 @@ where
             let index = round.index();
             self.polled[index] = false;
             let copy = (self.services.len() > 1).then(|| request.clone());
-            let attempt = round.run(self.services[index].call(request));
+            let attempt = round.run_with(|| self.services[index].call(request));
             let pristine = Arc::clone(&self.pristine);
             let later = Later { request: copy, judge: self.judge.clone(), pristine, ready_within: self.ready_within };
             Stage::Calling { attempt, call: Some((round, later)) }
@@ -345,8 +345,11 @@ where
                     if !round.judged(&later.judge, &outcome) {
                         return Poll::Ready(outcome);
                     }
-                    let choosing =
-                        Choosing { services: Vec::new(), waiting: sleep(later.ready_within), last: Some(outcome) };
+                    let choosing = Choosing {
+                        services: Vec::new(),
+                        waiting: sleep(round.within(later.ready_within)),
+                        last: Some(outcome),
+                    };
                     Stage::Choosing { choosing, call: Some((round, later)) }
                 }
                 StageProj::Choosing { choosing, call: slot } => {
@@ -407,7 +410,7 @@ where
         Advance::Moved => {
             let chosen = services.iter_mut().find(|(of, _)| *of == round.index());
             let Some((_, service)) = chosen else { unreachable!("whoever is chosen was made ready") };
-            let attempt = round.run(service.call(request.clone()));
+            let attempt = round.run_with(|| service.call(request.clone()));
             Next::Calling(attempt, (round, later))
         }
         Advance::Ended => Next::Ended,

@@ -19,7 +19,8 @@ use tower_service::Service;
 /// # Which failures
 ///
 /// The error's own [`Fault`](ft_runtime::Fault) says it (boxed errors are asked for the first known cause), or the
-/// judgement given here. The last outcome is answered unchanged.
+/// judgement given here. The last outcome is answered unchanged; so is an error of `poll_ready`, which ends the
+/// attempts: a service that cannot become ready will not.
 ///
 /// ```
 /// use ft_runtime::Retry;
@@ -133,7 +134,7 @@ where
             Some(site) => attempts.at(site.enter()),
             None => attempts,
         };
-        let first = attempts.run(service.call(request.clone()));
+        let first = attempts.run_with(|| service.call(request.clone()));
         RetryFuture { stage: Stage::First { first, rest: Some(Rest { service, request, attempts }) } }
     }
 }
@@ -218,7 +219,7 @@ impl<S: Service<Req>, J: Judgement<S::Response, S::Error>, Req: Clone> Rest<S, J
             wait.await;
             wait = {
                 std::future::poll_fn(|cx| self.service.poll_ready(cx)).await?;
-                let outcome = self.attempts.run(self.service.call(self.request.clone())).await;
+                let outcome = self.attempts.run_with(|| self.service.call(self.request.clone())).await;
                 match self.attempts.again(&outcome) {
                     Some(wait) => wait,
                     None => return outcome,

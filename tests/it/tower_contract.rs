@@ -141,3 +141,18 @@ async fn case_15_dropping_the_answer_in_its_wait_stops_the_request() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(script.calls(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_service_sees_the_deadline_of_the_layer_above_already_when_it_is_called() {
+    let deadlines = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&deadlines);
+    let inner = tower::service_fn(move |()| {
+        // Not in the future, but where it is made.
+        seen.lock().unwrap().push(ft_runtime::Deadline::current().map(ft_runtime::Deadline::remaining));
+        std::future::ready(Err::<u32, _>(Wrong::Passing))
+    });
+    let mut service = RetryLayer::new(RETRY.deadline(Duration::from_secs(1))).layer(inner);
+    service.ready().await.unwrap().call(()).await.unwrap_err();
+    let left = [1000, 990, 980].map(|ms| Some(Duration::from_millis(ms)));
+    assert_eq!(*deadlines.lock().unwrap(), left);
+}

@@ -34,6 +34,8 @@ pub(crate) struct Call {
     pub(crate) keyword: Span,
     /// The function's own name.
     pub(crate) name: Ident,
+    /// What its run or step is recorded as: `name = ".."`, which survives a renaming, or the function's own name.
+    pub(crate) recorded_as: String,
     /// `self`, or what `#[async_trait]` calls it; `None` for a function without.
     pub(crate) receiver: Option<&'static str>,
     /// The names of the arguments that a caller passes; `None` where a pattern has no name.

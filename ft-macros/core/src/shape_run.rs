@@ -3,7 +3,6 @@
 use proc_macro2::{Delimiter, Literal, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::Expr;
-use syn::ext::IdentExt as _;
 
 use crate::args::Args;
 use crate::call::{Body, Call};
@@ -15,7 +14,7 @@ use crate::tokens::group;
 pub(crate) fn wrap(run: &Expr, args: &Args, call: &Call, bind: TokenStream, body: Body) -> TokenStream {
     let here = Span::mixed_site();
     let open = call.session("calls", None);
-    let name = Literal::string(&call.name.unraw().to_string());
+    let name = Literal::string(&call.recorded_as);
     let run = group(Delimiter::Parenthesis, run.to_token_stream(), here);
     let run = call.run(&quote_spanned!(here=> checkpoint.run #run.named(#name) #open().at(site)), &args.clone, body);
     quote_spanned!(here=> #bind #run)

@@ -2,7 +2,6 @@
 
 use proc_macro2::{Delimiter, Literal, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
-use syn::ext::IdentExt as _;
 
 use crate::args::Args;
 use crate::call::{Body, Call};
@@ -14,7 +13,7 @@ use crate::tokens::group;
 //     let step = checkpoint.step("charge").key(&(order.id)).input(&order).input(&hold).at(site);
 pub(crate) fn open(args: &Args, call: &Call, bind: &TokenStream, errors: &mut Errors) -> TokenStream {
     let here = Span::mixed_site();
-    let name = Literal::string(&call.name.unraw().to_string());
+    let name = Literal::string(&call.recorded_as);
     let key = args.reserved("key").map(|(word, key)| {
         let late = here.located_at(word.span());
         let key = group(Delimiter::Parenthesis, key.to_token_stream(), late);

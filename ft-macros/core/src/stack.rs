@@ -6,8 +6,9 @@
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{Attribute, FnArg, Meta, Path, ReturnType, Type};
+use syn::{Attribute, FnArg, LitStr, Meta, Path, ReturnType, Type};
 
 use crate::args::{self, Args};
 use crate::call::{Body, Call};
@@ -316,17 +317,23 @@ impl Fold<'_> {
             outcome: func::inferred(self.outcome),
             keyword: func::keyword(&func.sig),
             name: func.sig.ident.clone(),
+            recorded_as: self.name().map_or_else(|| func.sig.ident.unraw().to_string(), LitStr::value),
             receiver: func.sig.receiver().map(|_| if self.kind == Kind::AsyncTrait { "__self" } else { "self" }),
             arguments: arguments.collect(),
             attempt: self.supplied.attempt(),
         }
     }
 
+    /// What `name = ".."` says, on any attribute of the stack.
+    fn name(&self) -> Option<&LitStr> {
+        self.layers.iter().find_map(|layer| layer.args.name.as_ref())
+    }
+
     /// `let site = ::ft_runtime::site!().enter();`
     fn site(&self) -> TokenStream {
         let here = Span::mixed_site();
         let root = &self.root;
-        let name = self.layers.iter().find_map(|layer| layer.args.name.as_ref());
+        let name = self.name();
         quote_spanned!(here=> let site = #root::site!(#name).enter();)
     }
 }

@@ -98,3 +98,19 @@ fn future(order: &Order) -> impl Future<Output = Result<Receipt, ShopError>> + u
             .await
     }
 }
+fn charge_card(cents: u64) -> impl ::core::future::Future<Output = Result<u64, Error>> {
+    let site = ::ft_runtime::site!("charge").enter();
+    let checkpoint = {
+        const FT_CHECKPOINT: ::ft_runtime::Checkpoint = ::ft_runtime::Checkpoint::new();
+        &FT_CHECKPOINT
+    };
+    let step = checkpoint.step("charge").input(&cents).at(site);
+    async move {
+        step.calls::<Result<u64, Error>>()
+            .run(async {
+                let outcome: Result<u64, Error> = { Ok(cents) };
+                outcome
+            })
+            .await
+    }
+}

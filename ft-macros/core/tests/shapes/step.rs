@@ -18,3 +18,8 @@ fn blocking() -> Result<Receipt, ShopError> {
 fn future(order: &Order) -> impl Future<Output = Result<Receipt, ShopError>> + use<'_> {
     async move { post(order).await }
 }
+
+#[checkpoint(name = "charge")]
+async fn charge_card(cents: u64) -> Result<u64, Error> {
+    Ok(cents)
+}
