@@ -12,7 +12,7 @@
 //! static CHARGED: AtomicU32 = AtomicU32::new(0);
 //!
 //! async fn charge(order: u32) -> Paid {
-//!     let step = Checkpoint::new().step("charge").key(&order).input(&order).at(site!());
+//!     let step = Checkpoint::new().step("charge").key(&order).input(&order).at(site!().enter());
 //!     step.calls::<Paid>().run(async {
 //!         CHARGED.fetch_add(1, Ordering::Relaxed);
 //!         Ok(format!("paid with {}", idempotency_key().unwrap()))

@@ -13,7 +13,7 @@ use crate::pool::{AsPool, Pool, Target, Targets};
 use crate::rejected::{FromRejected, Rejected};
 use crate::roster::Roster;
 use crate::round::Round;
-use crate::site::Site;
+use crate::site::{Entered, Site};
 
 /// Asks another target when one fails: each at most once in a call, the healthy ones first.
 ///
@@ -356,7 +356,7 @@ impl<A: Accept, V, U, H> FailoverWith<A, V, U, H> {
         Over {
             policy: self.policy,
             roster: pool.as_pool(),
-            site: self.site.map(Site::enter),
+            site: self.site.map(|site| site.enter().site),
             judge: self.judge,
             refuse: E::from_rejected,
             outcome: PhantomData,
@@ -381,10 +381,10 @@ pub struct Over<S, T, E, J = Judge, N = fn(Rejected) -> E> {
 pub type Among<const N: usize, T, E, J = Judge> = Over<&'static Targets<N>, T, E, J, ()>;
 
 impl<S, T, E, J, N> Over<S, T, E, J, N> {
-    /// Files the call under a site that was entered.
+    /// Files the call under its site: `over.at(site!().enter())`.
     #[inline]
-    pub fn at(self, site: &'static Site) -> Self {
-        Self { site: Some(site), ..self }
+    pub fn at(self, site: Entered) -> Self {
+        Self { site: Some(site.site), ..self }
     }
 }
 

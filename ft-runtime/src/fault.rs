@@ -230,10 +230,7 @@ pub(crate) fn describe_chain(error: &(dyn StdError + 'static), f: &mut fmt::Form
 }
 
 fn describe_link(link: &(dyn StdError + 'static), f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    fn known<'a, F: Fault + 'static>(link: &'a (dyn StdError + 'static)) -> Option<&'a dyn DescribeFault>
-    where
-        F: StdError,
-    {
+    fn known<'a, F: Fault + StdError + 'static>(link: &'a (dyn StdError + 'static)) -> Option<&'a dyn DescribeFault> {
         link.downcast_ref::<F>().map(|fault| fault as &dyn DescribeFault)
     }
     let fault = known::<Rejected>(link).or_else(|| known::<io::Error>(link));

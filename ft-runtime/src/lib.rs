@@ -57,7 +57,7 @@ pub use rejected::{FromRejected, Invalid, Rejected};
 pub use retry::{Attempts, Hint, Retry, RetryWith, Wait, Waiting};
 pub use roster::{Roster, TargetStatus};
 pub use shared::Shared;
-pub use site::{Site, sites};
+pub use site::{Entered, Site, sites};
 
 /// What `ft-tower` needs beyond the documented surface. Not for anybody else, and without any promise.
 #[doc(hidden)]

@@ -17,7 +17,7 @@ use crate::faults::Seen;
 use crate::judge::{Accept, AnyValue, ByFault, Judge, Judgement, NoHint, NoVeto, Verdict, judgement_setters};
 use crate::observe::{self, Event, Failure, GaveUp, What};
 use crate::outcome::Outcome;
-use crate::site::Site;
+use crate::site::{Entered, Site};
 use crate::{random, time};
 
 /// Makes the call again when it fails, after a wait.
@@ -375,10 +375,10 @@ impl<P: Borrow<Retry>, T, E> Attempts<P, T, E> {
 }
 
 impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
-    /// Files the call under a site that was entered.
+    /// Files the call under its site: `attempts.at(site!().enter())`.
     #[inline]
-    pub fn at(self, site: &'static Site) -> Self {
-        Self { site: Some(site), ..self }
+    pub fn at(self, site: Entered) -> Self {
+        Self { site: Some(site.site), ..self }
     }
 
     /// Takes a judgement that was put together elsewhere: by a layer for each of its calls.

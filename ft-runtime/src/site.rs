@@ -1,6 +1,7 @@
 //! The stable name of one protected function.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -66,14 +67,15 @@ impl Site {
         }
     }
 
-    /// Counts a call, and registers the site at the first one.
+    /// Counts a call, and registers the site at the first one. Sessions take the answer, so that no call is filed
+    /// uncounted and none is counted twice; what makes sessions itself (policy values, layers) takes the site.
     #[inline]
-    pub fn enter(&'static self) -> &'static Self {
+    pub fn enter(&'static self) -> Entered {
         if self.state.load(Ordering::Relaxed) == UNREGISTERED {
             self.register();
         }
         self.calls.bump();
-        self
+        Entered { site: self }
     }
 
     /// The stable path, `crate::module::Type::method`, or the given name.
@@ -109,6 +111,20 @@ impl Site {
         if self.state.swap(REGISTERED, Ordering::Relaxed) == UNREGISTERED {
             registry.push(self);
         }
+    }
+}
+
+/// One counted call at a [`Site`]: what [`Site::enter`] answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Entered {
+    pub(crate) site: &'static Site,
+}
+
+impl Deref for Entered {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        self.site
     }
 }
 

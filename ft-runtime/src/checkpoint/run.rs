@@ -17,7 +17,7 @@ use super::{Again, Checkpoint};
 use crate::context::Context;
 use crate::outcome::Refusable;
 use crate::rejected::{FromRejected, Rejected};
-use crate::site::Site;
+use crate::site::{Entered, Site};
 
 /// A run about to be opened: made by [`Checkpoint::run`].
 #[derive(Clone, Debug)]
@@ -73,10 +73,10 @@ pub struct RunSession<T, E> {
 }
 
 impl<T, E> RunSession<T, E> {
-    /// Files the run's events under a site that was entered.
+    /// Files the run's events under its site: `session.at(site!().enter())`.
     #[must_use]
-    pub fn at(self, site: &'static Site) -> Self {
-        Self { site: Some(site), ..self }
+    pub fn at(self, site: Entered) -> Self {
+        Self { site: Some(site.site), ..self }
     }
 
     /// Opens the run and executes `body` in it; a run that is finished answers with its result instead.

@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::observe::{self, What};
 use crate::outcome::Refusable;
 use crate::rejected::{FromRejected, Rejected};
-use crate::site::Site;
+use crate::site::{Entered, Site};
 
 /// A step about to be called: made by [`Checkpoint::step`].
 ///
@@ -80,10 +80,10 @@ impl StepCall {
         self
     }
 
-    /// Files the step's events under a site that was entered, and takes its key.
+    /// Files the step's events under its site, and takes its key: the last one before [`calls`](Self::calls).
     #[must_use]
-    pub fn at(mut self, site: &'static Site) -> Self {
-        self.site = Some(site);
+    pub fn at(mut self, site: Entered) -> Self {
+        self.site = Some(site.site);
         self.take();
         self
     }

@@ -20,12 +20,12 @@ fn run(id: &str) -> RunSession<u32, Failed> {
 
 /// A step that counts how often its body ran.
 fn counted(count: &AtomicU32) -> impl Future<Output = Out> + '_ {
-    let step = Checkpoint::new().step("counted").input(&()).at(site!());
+    let step = Checkpoint::new().step("counted").input(&()).at(site!().enter());
     async move { step.calls::<Out>().run(async { Ok(count.fetch_add(1, Ordering::Relaxed) + 1) }).await }
 }
 
 fn keyed(key: u32, value: u32) -> impl Future<Output = Out> {
-    let step = Checkpoint::new().step("keyed").key(&key).input(&(value,)).at(site!());
+    let step = Checkpoint::new().step("keyed").key(&key).input(&(value,)).at(site!().enter());
     async move { step.calls::<Out>().run(async move { Ok(value) }).await }
 }
 
@@ -78,7 +78,7 @@ fn blocking_runs_and_steps_do_the_same() {
         let store = world.store();
         let count = AtomicU32::new(0);
         let step = || {
-            let step = Checkpoint::new().step("sync").input(&()).at(site!());
+            let step = Checkpoint::new().step("sync").input(&()).at(site!().enter());
             step.calls::<Out>().run_blocking(|| Ok(count.fetch_add(1, Ordering::Relaxed) + 1))
         };
         let failed = store.scope_blocking(|| {
@@ -98,7 +98,7 @@ async fn only_ok_is_recorded_and_the_next_try_has_the_same_key() {
         let store = world.store();
         let tries = AtomicU32::new(0);
         let flaky = || {
-            let step = Checkpoint::new().step("flaky").at(site!());
+            let step = Checkpoint::new().step("flaky").at(site!().enter());
             let tries = &tries;
             async move {
                 let body = async { if tries.fetch_add(1, Ordering::Relaxed) < 2 { Err(CRASH) } else { Ok(9) } };
@@ -235,7 +235,7 @@ async fn a_step_outside_a_run_or_inside_another_step_is_a_plain_call() {
         let outer = Checkpoint::new().step("outer").calls::<Out>();
         drop(outer);
         let body = async {
-            let step = Checkpoint::new().step("outer").at(site!());
+            let step = Checkpoint::new().step("outer").at(site!().enter());
             step.calls::<Out>().run(async { Ok(counted(&count).await? + counted(&count).await?) }).await
         };
         assert_eq!(store.scope(run("r").run(body)).await.unwrap(), 7);
@@ -245,7 +245,7 @@ async fn a_step_outside_a_run_or_inside_another_step_is_a_plain_call() {
 
 #[tokio::test]
 async fn require_run_makes_a_step_outside_a_run_an_error() {
-    let outside = Checkpoint::new().require_run(true).step("strict").at(site!()).calls::<Out>();
+    let outside = Checkpoint::new().require_run(true).step("strict").at(site!().enter()).calls::<Out>();
     let error = refused(outside.run(async { panic!("executed") }).await);
     assert_eq!(error, CheckpointError::NoRun { step: "strict".into() });
 }
@@ -281,7 +281,7 @@ async fn a_run_that_goes_again_executes_each_time_with_new_idempotency_keys() {
         let key = || async {
             let run = Checkpoint::new().again(Again::Always).run("daily").calls::<Result<String, Failed>>();
             let step = async {
-                let step = Checkpoint::new().step("bill").at(site!()).calls::<Result<String, Failed>>();
+                let step = Checkpoint::new().step("bill").at(site!().enter()).calls::<Result<String, Failed>>();
                 step.run(async { Ok(idempotency_key().unwrap().to_string()) }).await
             };
             store.scope(run.run(step)).await.unwrap()
@@ -298,7 +298,7 @@ async fn an_idempotency_key_is_the_same_in_every_attempt_and_process_and_differs
             let store = world.store();
             let attempt = store.scope(run("r").run(async {
                 for key in [1, 2] {
-                    let step = Checkpoint::new().step("pay").key(&key).at(site!()).calls::<Out>();
+                    let step = Checkpoint::new().step("pay").key(&key).at(site!().enter()).calls::<Out>();
                     let body = async {
                         keys.lock().unwrap().push(idempotency_key().unwrap().to_string());
                         Err(CRASH)
@@ -330,7 +330,7 @@ async fn a_value_that_cannot_be_read_back_is_refused_at_its_first_run() {
     for world in World::all() {
         let store = world.store();
         let outcome = store.scope(run("r").run(async {
-            let step = Checkpoint::new().step("lossy").at(site!()).calls::<Result<Ambiguous, Failed>>();
+            let step = Checkpoint::new().step("lossy").at(site!().enter()).calls::<Result<Ambiguous, Failed>>();
             step.run(async { Ok(Ambiguous::Lost("gone".into())) }).await?;
             Ok(1)
         }));
@@ -350,7 +350,7 @@ async fn a_recorded_step_of_another_type_is_an_error_and_not_executed_again() {
         }));
         failed.await.unwrap_err();
         let outcome = store.scope(run("r").run(async {
-            let step = Checkpoint::new().step("keyed").key(&1).input(&(1u32,)).at(site!());
+            let step = Checkpoint::new().step("keyed").key(&1).input(&(1u32,)).at(site!().enter());
             step.calls::<Result<String, Failed>>().run(async { panic!("executed again") }).await?;
             Ok(1)
         }));

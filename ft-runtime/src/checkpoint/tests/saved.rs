@@ -213,9 +213,9 @@ async fn a_counted_step_beside_a_state_is_told_to_have_a_key() {
         let store = world.store();
         let outcome = store.scope(run(10).run(async {
             let _state = load().await?;
-            let keyed = Checkpoint::new().step("keyed").key(&1).at(site!());
+            let keyed = Checkpoint::new().step("keyed").key(&1).at(site!().enter());
             keyed.calls::<Out>().run(async { Ok(1) }).await?;
-            Checkpoint::new().step("counted").at(site!()).calls::<Out>().run(async { panic!("executed") }).await
+            Checkpoint::new().step("counted").at(site!().enter()).calls::<Out>().run(async { panic!("executed") }).await
         }));
         let error = refused(outcome.await);
         assert_eq!(error, CheckpointError::KeyNeeded { run: "r".into(), step: "counted".into() });
