@@ -34,6 +34,7 @@ mod site;
 mod sync;
 pub mod testing;
 mod time;
+mod wait;
 
 pub use attempt::Attempt;
 #[doc(inline)]
@@ -54,10 +55,11 @@ pub use health::Health;
 pub use outcome::{Outcome, Refusable};
 pub use pool::{AsPool, Pool, Target, Targets};
 pub use rejected::{FromRejected, Invalid, Rejected};
-pub use retry::{Attempts, Hint, Retry, RetryWith, Wait, Waiting};
+pub use retry::{Attempts, Hint, Retry, RetryWith};
 pub use roster::{Roster, TargetStatus};
 pub use shared::Shared;
 pub use site::{Entered, Site, sites};
+pub use wait::{Wait, Waiting};
 
 /// What `ft-tower` needs beyond the documented surface. Not for anybody else, and without any promise.
 #[doc(hidden)]

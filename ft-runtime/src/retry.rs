@@ -2,23 +2,22 @@
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::attempt::Attempt;
 use crate::backoff::Backoff;
-use crate::budget::{Charge, RetryBudget};
+use crate::budget::RetryBudget;
 use crate::deadline::{self, Deadline, Under};
 use crate::fault::FaultKind;
 use crate::faults::Seen;
 use crate::judge::{Accept, AnyValue, ByFault, Judge, Judgement, NoHint, NoVeto, Verdict, judgement_setters};
 use crate::observe::{self, Event, Failure, GaveUp, What};
 use crate::outcome::Outcome;
+use crate::random;
 use crate::site::{Entered, Site};
-use crate::{random, time};
+use crate::wait::Wait;
 
 /// Makes the call again when it fails, after a wait.
 ///
@@ -457,13 +456,13 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
         );
         match next {
             Ok(wait) => {
-                let what = What::Retrying { attempt, delay: wait.delay, fault };
+                let what = What::Retrying { attempt, delay: wait.delay(), fault };
                 if let Some(hook) = self.policy.borrow().before_retry {
                     hook(&Event { site: self.site.map_or("", Site::path), policy: POLICY, what: what.clone() });
                 }
                 observe::emit(self.site, POLICY, what);
                 self.attempt = self.attempt.next();
-                self.previous = wait.delay;
+                self.previous = wait.delay();
                 Some(wait)
             }
             Err(reason) => {
@@ -502,7 +501,7 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
             Some(budget) if !free => Some(budget.withdraw().ok_or(GaveUp::Budget)?),
             _ => None,
         };
-        Ok(Wait { delay, charge })
+        Ok(Wait::new(delay, charge))
     }
 }
 
@@ -539,64 +538,4 @@ struct Failed {
     retry_after: Option<Duration>,
     refused: bool,
     what: String,
-}
-
-/// The wait before the next attempt: `.await` it, or [`block`](Self::block). A zero wait never touches a timer.
-///
-/// Dropped before it has ended, the attempt will not be made and its charge is refunded.
-///
-/// # Panics
-///
-/// When it is awaited outside a tokio runtime with time enabled, as every tokio timer does.
-#[derive(Debug)]
-#[must_use = "the next attempt starts when the wait is over"]
-pub struct Wait {
-    delay: Duration,
-    charge: Option<Charge<'static>>,
-}
-
-impl Wait {
-    /// How long it takes.
-    pub fn delay(&self) -> Duration {
-        self.delay
-    }
-
-    /// Blocks the thread for the wait.
-    pub fn block(self) {
-        if !self.delay.is_zero() {
-            time::sleep_blocking(self.delay);
-        }
-        if let Some(charge) = self.charge {
-            charge.spend();
-        }
-    }
-}
-
-impl IntoFuture for Wait {
-    type Output = ();
-    type IntoFuture = Waiting;
-
-    fn into_future(self) -> Waiting {
-        Waiting { sleep: time::sleep(self.delay), charge: self.charge }
-    }
-}
-
-/// A [`Wait`] that is being awaited.
-#[derive(Debug)]
-#[must_use = "futures do nothing unless polled"]
-pub struct Waiting {
-    sleep: time::Sleep,
-    charge: Option<Charge<'static>>,
-}
-
-impl Future for Waiting {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        std::task::ready!(Pin::new(&mut self.sleep).poll(cx));
-        if let Some(charge) = self.charge.take() {
-            charge.spend();
-        }
-        Poll::Ready(())
-    }
 }
