@@ -8,11 +8,11 @@ use std::fmt::{self, Display};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use ft_runtime::{Attempt, Fault, Retry, retry};
+use ft_runtime::{Attempt, Backoff, Fault, Retry, failover, retry};
 
 #[derive(Debug, PartialEq, Fault, thiserror::Error)]
 enum Flaky {
@@ -440,4 +440,34 @@ async fn renamed(calls: &Calls) -> Result<u32, Flaky> {
 #[tokio::test(start_paused = true)]
 async fn the_runtime_may_have_another_path() {
     assert_eq!(spawned(async { renamed(&Calls::default()).await }).await, Ok(2));
+}
+
+// ===== order =====
+
+/// Outermost the targets, then two retries: the first target is asked two times three times before the second one is.
+/// The other way round the second one would be asked after the first failure.
+#[failover(to = [backup])]
+#[retry(max_attempts = 2, backoff = Backoff::none())]
+#[retry(max_attempts = 3, backoff = Backoff::none())]
+async fn deep<'a, T: Clone + Sync>(asked: &'a Mutex<Vec<&'static str>>, value: &'a T) -> Result<T, Flaky> {
+    let _ = value;
+    asked.lock().unwrap().push("primary");
+    Err(Flaky::NotYet)
+}
+
+async fn backup<T: Clone + Sync>(asked: &Mutex<Vec<&'static str>>, value: &T) -> Result<T, Flaky> {
+    asked.lock().unwrap().push("backup");
+    Ok(value.clone())
+}
+
+#[tokio::test(start_paused = true)]
+async fn three_deep_the_top_is_the_outermost_also_generic_borrowed_and_spawned() {
+    let asked = spawned(async {
+        let asked = Mutex::new(Vec::new());
+        assert_eq!(deep(&asked, &"value".to_owned()).await, Ok("value".to_owned()));
+        asked.into_inner().unwrap()
+    });
+    let mut expected = vec!["primary"; 6];
+    expected.push("backup");
+    assert_eq!(asked.await, expected);
 }
