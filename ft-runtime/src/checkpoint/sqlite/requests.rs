@@ -34,7 +34,7 @@ pub(super) trait Ask: Send + 'static {
 
     /// Does the work. An `Err` outside means that the database failed and takes the whole batch with it; one inside
     /// is this request's own answer, and nothing was changed for it.
-    fn execute(&self, db: &Connection, hands: &Hands) -> Executed<Self::Answer>;
+    fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<Self::Answer>;
 
     /// What changes in this process once the answer is known.
     fn settle(&self, _: Result<&Self::Answer, &StoreError>, _: &mut Hands) {}
@@ -59,7 +59,7 @@ impl<A: Ask> Job<A> {
 pub(super) trait Work: Send {
     fn is_read(&self) -> bool;
     fn size(&self) -> usize;
-    fn execute(&mut self, db: &Connection, hands: &Hands) -> rusqlite::Result<()>;
+    fn execute(&mut self, db: &Connection, hands: &mut Hands) -> rusqlite::Result<()>;
     fn acknowledge(self: Box<Self>, hands: &mut Hands);
     fn fail(self: Box<Self>, error: &StoreError, hands: &mut Hands);
 }
@@ -73,7 +73,7 @@ impl<A: Ask> Work for Job<A> {
         self.ask.size()
     }
 
-    fn execute(&mut self, db: &Connection, hands: &Hands) -> rusqlite::Result<()> {
+    fn execute(&mut self, db: &Connection, hands: &mut Hands) -> rusqlite::Result<()> {
         self.answer = Some(match self.ask.execute(db, hands) {
             // Rows are read before anything is written, so this request has changed nothing; the others go on.
             Err(error) if is_senseless(&error) => Err(hands.damaged(&error)),

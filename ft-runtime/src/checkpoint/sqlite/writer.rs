@@ -1,6 +1,6 @@
 //! The writer thread: takes all that is queued, commits it at once, answers afterwards.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
@@ -148,17 +148,21 @@ pub(super) struct Writer {
     queue: Arc<Queue>,
 }
 
-/// What this owner holds, as far as it was acknowledged.
+/// What this owner holds.
 pub(super) struct Hands {
     owner: Owner,
     path: PathBuf,
     owners: PathBuf,
+    /// Runs and tokens whose grant was acknowledged.
     held: HashMap<Arc<str>, u64>,
+    /// Runs granted in the batch that is being executed: held too, unless the commit fails.
+    granted: HashSet<Arc<str>>,
 }
 
 impl Writer {
     pub(super) fn new(connection: Connection, path: PathBuf, owners: PathBuf, owner: Owner, queue: Arc<Queue>) -> Self {
-        Self { connection: Some(connection), hands: Hands { owner, path, owners, held: HashMap::new() }, queue }
+        let hands = Hands { owner, path, owners, held: HashMap::new(), granted: HashSet::new() };
+        Self { connection: Some(connection), hands, queue }
     }
 
     /// Works until the queue is closed and empty.
@@ -178,6 +182,7 @@ impl Writer {
                 Ok(()) => batch.drain(..).for_each(|request| request.acknowledge(&mut self.hands)),
                 Err(error) => batch.drain(..).for_each(|request| request.fail(&error, &mut self.hands)),
             }
+            self.hands.granted.clear();
         }
     }
 
@@ -196,8 +201,12 @@ impl Writer {
         committed
     }
 
-    fn execute(&self, connection: &mut Connection, batch: &mut [Request]) -> Result<(), StoreError> {
-        let failed = |doing| move |error| schema::explain(error, &self.hands.path, doing);
+    fn execute(&mut self, connection: &mut Connection, batch: &mut [Request]) -> Result<(), StoreError> {
+        let path = self.hands.path.clone();
+        let failed = |doing| {
+            let path = &path;
+            move |error| schema::explain(error, path, doing)
+        };
         let behavior = if batch.iter().all(|request| request.is_read()) {
             TransactionBehavior::Deferred
         } else {
@@ -205,7 +214,7 @@ impl Writer {
         };
         let transaction = connection.transaction_with_behavior(behavior).map_err(failed("beginning a transaction"))?;
         for request in batch {
-            request.execute(&transaction, &self.hands).map_err(failed("executing a request"))?;
+            request.execute(&transaction, &mut self.hands).map_err(failed("executing a request"))?;
         }
         #[cfg(test)]
         self.queue.injected_failure().map_err(failed("committing"))?;
@@ -248,7 +257,7 @@ impl Hands {
         let Some(owner) = owner else { return Ok(None) };
         let alive = if owner == self.owner.id() {
             // Ours, unless it is a release that could not be written.
-            self.held.contains_key(run)
+            self.held.contains_key(run) || self.granted.contains(run)
         } else {
             // Where it cannot be told, nothing is taken over.
             owner::is_alive(&self.owners, &owner).map_err(|error| StoreError::Failed {
@@ -263,6 +272,11 @@ impl Hands {
     /// A row that makes no sense.
     pub(super) fn damaged(&self, error: &rusqlite::Error) -> StoreError {
         StoreError::Damaged { path: self.path.clone(), reason: error.to_string() }
+    }
+
+    /// A grant that is not committed yet.
+    pub(super) fn grant(&mut self, run: &Arc<str>) {
+        self.granted.insert(Arc::clone(run));
     }
 
     pub(super) fn hold(&mut self, run: &Arc<str>, token: u64) {

@@ -108,6 +108,37 @@ fn a_living_owner_keeps_its_run_and_a_dead_one_loses_it_at_once() {
 }
 
 #[test]
+fn of_many_claims_at_once_one_is_granted_and_the_others_are_told_who_has_it() {
+    for world in World::all() {
+        let (tickets, store) = world.in_one_batch(|store| {
+            let tickets: Vec<_> = (0..8).map(|_| store.claim(claim("r"))).collect();
+            (tickets, store.delete("r"))
+        });
+        let (claims, delete) = tickets;
+        let mut claims: Vec<_> = claims.into_iter().map(|ticket| ticket.wait().unwrap()).collect();
+        let first = granted(claims.remove(0));
+        let owner = store.owner().to_owned();
+        assert!(claims.iter().all(|claimed| *claimed == Claimed::Busy { owner: owner.clone() }), "{claims:?}");
+        assert_eq!(delete.wait(), Err(StoreError::RunBusy { run: "r".into(), owner }), "and it is not deleted");
+        assert_eq!(store.append(vec![step("r", first.token, "a")]).wait().unwrap(), [Appended::Recorded { seq: 1 }]);
+    }
+}
+
+#[test]
+fn a_run_given_back_in_the_batch_of_its_claim_is_free_in_it() {
+    for world in World::all() {
+        let (tickets, _store) = world.in_one_batch(|store| {
+            let first = store.claim(claim("r"));
+            drop(store.release(lease("r", 1)));
+            [first, store.claim(claim("r")), store.claim(claim("r"))]
+        });
+        let [first, second, third] = tickets.map(|ticket| ticket.wait().unwrap());
+        assert_ne!(granted(first).token, granted(second).token);
+        assert!(matches!(third, Claimed::Busy { .. }), "{third:?}");
+    }
+}
+
+#[test]
 fn what_an_old_token_or_another_owner_writes_is_refused() {
     for world in World::all() {
         let (first, second) = (world.owner(), world.owner());

@@ -13,7 +13,7 @@ use crate::checkpoint::{KEPT_RUNS, PRUNED_AT_ONCE};
 impl Ask for Claim {
     type Answer = Claimed;
 
-    fn execute(&self, db: &Connection, hands: &Hands) -> Executed<Claimed> {
+    fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<Claimed> {
         let claimed = claim(self, db, hands)?;
         if let Ok(Claimed::Granted(_)) = claimed {
             match prune(db, self.at, &self.run) {
@@ -21,6 +21,7 @@ impl Ask for Claim {
                 Err(error) if is_senseless(&error) => {}
                 pruned => pruned?,
             }
+            hands.grant(&self.run);
         }
         Ok(claimed)
     }

@@ -17,7 +17,7 @@ impl Ask for Finish {
         self.output.len()
     }
 
-    fn execute(&self, db: &Connection, hands: &Hands) -> Executed<()> {
+    fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<()> {
         let run = &*self.lease.run;
         let finished = db
             .prepare_cached(concat!(
@@ -44,7 +44,7 @@ pub(in crate::checkpoint::sqlite) struct Release(pub(in crate::checkpoint::sqlit
 impl Ask for Release {
     type Answer = ();
 
-    fn execute(&self, db: &Connection, hands: &Hands) -> Executed<()> {
+    fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<()> {
         db.prepare_cached(concat!("UPDATE ft_run SET owner = NULL WHERE run = ?1 AND ", fence!()))?
             .execute(params![&*self.0.run, self.0.token as i64, hands.owner()])?;
         Ok(Ok(()))
@@ -62,7 +62,7 @@ pub(in crate::checkpoint::sqlite) struct Delete(pub(in crate::checkpoint::sqlite
 impl Ask for Delete {
     type Answer = bool;
 
-    fn execute(&self, db: &Connection, hands: &Hands) -> Executed<bool> {
+    fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<bool> {
         let owner = db
             .prepare_cached("SELECT owner FROM ft_run WHERE run = ?1")?
             .query_row([&self.0], |row| row.get::<_, Option<String>>(0))
@@ -80,7 +80,7 @@ impl Ask for Filter {
     type Answer = Vec<RunRecord>;
     const READ: bool = true;
 
-    fn execute(&self, db: &Connection, _: &Hands) -> Executed<Vec<RunRecord>> {
+    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<Vec<RunRecord>> {
         // `substr` instead of LIKE, in which a user's `%` and `_` would mean something.
         db.prepare_cached(concat!(
             "SELECT run, function, version, status, owner, token, attempts, incarnation, output, created_at, ",

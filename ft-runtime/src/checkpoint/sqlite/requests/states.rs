@@ -9,7 +9,7 @@ use crate::checkpoint::sqlite::writer::Hands;
 impl Ask for SaveState {
     type Answer = ();
 
-    fn execute(&self, db: &Connection, hands: &Hands) -> Executed<()> {
+    fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<()> {
         // The newest value at the time of writing. If the batch fails it is gone, and the error says so at the next
         // mark, which saves a newer one.
         let Some(value) = self.value.take() else {
@@ -62,7 +62,7 @@ impl Ask for States {
     type Answer = Vec<StateRecord>;
     const READ: bool = true;
 
-    fn execute(&self, db: &Connection, _: &Hands) -> Executed<Vec<StateRecord>> {
+    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<Vec<StateRecord>> {
         db.prepare_cached(concat!(
             "SELECT name, generation, type_name, value, steps, token, version, recorded_at FROM ft_state ",
             "WHERE run = ?1 AND name = ?2 ORDER BY generation DESC"

@@ -19,7 +19,7 @@ impl Ask for Append {
         self.0.iter().map(|step| step.value.len()).sum()
     }
 
-    fn execute(&self, db: &Connection, hands: &Hands) -> Executed<Vec<Appended>> {
+    fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<Vec<Appended>> {
         let appended = self.0.iter().map(|step| append(step, db, hands));
         appended.collect::<rusqlite::Result<_>>().map(Ok)
     }
@@ -79,7 +79,7 @@ impl Ask for Steps {
     type Answer = Vec<StepRecord>;
     const READ: bool = true;
 
-    fn execute(&self, db: &Connection, _: &Hands) -> Executed<Vec<StepRecord>> {
+    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<Vec<StepRecord>> {
         steps_of(db, &self.0).map(Ok)
     }
 }
