@@ -7,6 +7,7 @@ mod steps;
 
 use std::sync::Arc;
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 pub(super) use self::runs::{Delete, Release};
@@ -118,6 +119,11 @@ fn fenced(db: &Connection, run: &str) -> rusqlite::Result<StoreError> {
 /// The bytes of a value, whatever type a tampered row gives them: their envelope tells whether they are whole.
 fn blob(row: &Row<'_>, column: usize) -> rusqlite::Result<Arc<[u8]>> {
     Ok(row.get_ref(column)?.as_bytes_or_null()?.unwrap_or_default().into())
+}
+
+/// What was read makes no sense, for `reason`.
+fn senseless(reason: String) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Null, reason.into())
 }
 
 /// Whether a row did not make sense, as opposed to the database failing.

@@ -17,7 +17,15 @@ pub(super) const SCHEMA: u32 = 1;
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Primary keys are clustered, so that a step costs one page of data and one of index.
+///
+/// `token` in `ft_meta` is the last token that was granted: counted for the store and not in the run's row, so that a
+/// run which is deleted and started anew does not count from 1 again.
 const TABLES: &str = "
+CREATE TABLE ft_meta (
+    name        TEXT    NOT NULL PRIMARY KEY,
+    value       INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO ft_meta (name, value) VALUES ('token', 0);
 CREATE TABLE ft_run (
     run         TEXT    NOT NULL PRIMARY KEY,
     function    TEXT    NOT NULL,

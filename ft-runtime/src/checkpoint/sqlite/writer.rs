@@ -271,7 +271,11 @@ impl Hands {
 
     /// A row that makes no sense.
     pub(super) fn damaged(&self, error: &rusqlite::Error) -> StoreError {
-        StoreError::Damaged { path: self.path.clone(), reason: error.to_string() }
+        let reason = match error {
+            rusqlite::Error::FromSqlConversionFailure(_, _, reason) => reason.to_string(),
+            error => error.to_string(),
+        };
+        StoreError::Damaged { path: self.path.clone(), reason }
     }
 
     /// A grant that is not committed yet.

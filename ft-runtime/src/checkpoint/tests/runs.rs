@@ -288,7 +288,7 @@ async fn a_dropped_run_is_given_back_and_stays_resumable() {
 }
 
 #[tokio::test]
-async fn a_run_that_goes_again_executes_each_time_with_new_idempotency_keys() {
+async fn a_run_that_is_started_anew_executes_with_new_idempotency_keys() {
     for world in World::all() {
         let store = world.store();
         let key = || async {
@@ -299,7 +299,11 @@ async fn a_run_that_goes_again_executes_each_time_with_new_idempotency_keys() {
             };
             store.scope(run.run(step)).await.unwrap()
         };
-        assert_ne!(key().await, key().await);
+        let mut keys = vec![key().await, key().await];
+        assert_eq!(store.delete("daily").await, Ok(true));
+        keys.push(key().await);
+        let different: std::collections::HashSet<_> = keys.iter().collect();
+        assert_eq!(different.len(), 3, "{keys:?}");
     }
 }
 

@@ -16,8 +16,12 @@ fn claim(run: &str) -> Claim {
 }
 
 fn append(store: &Sqlite, run: &str, key: String) -> Ticket<Vec<Appended>> {
+    append_with(store, run, 1, key)
+}
+
+fn append_with(store: &Sqlite, run: &str, token: u64, key: String) -> Ticket<Vec<Appended>> {
     store.append(vec![Step {
-        lease: Lease { run: run.into(), token: 1 },
+        lease: Lease { run: run.into(), token },
         key: key.into(),
         schema: 0,
         input: InputHash::default(),
@@ -107,9 +111,10 @@ fn two_processes_may_write_to_one_file_at_the_same_time() {
     let write = |name: &'static str| {
         let store = open(&world);
         move || {
-            let _ = store.claim(claim(name)).wait().unwrap();
+            let Claimed::Granted(granted) = store.claim(claim(name)).wait().unwrap() else { panic!("not granted") };
             for n in 0..50 {
-                let _ = append(&store, name, format!("s#{n}")).wait().unwrap();
+                let appended = append_with(&store, name, granted.token, format!("s#{n}")).wait().unwrap();
+                assert_eq!(appended, [Appended::Recorded { seq: n + 1 }]);
             }
         }
     };

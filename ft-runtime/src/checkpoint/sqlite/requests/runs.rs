@@ -106,7 +106,7 @@ pub(super) fn run_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         owner: row.get(4)?,
         token: row.get::<_, i64>(5)? as u64,
         attempts: row.get(6)?,
-        incarnation: row.get(7)?,
+        incarnation: row.get::<_, i64>(7)? as u64,
         output: row.get_ref(8)?.as_bytes_or_null()?.map(Arc::from),
         created_at: row.get(9)?,
         updated_at: row.get(10)?,
