@@ -1,11 +1,12 @@
 //! What is special to the embedded store.
 
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
+use std::thread;
 
 use super::World;
 use crate::checkpoint::sqlite::Sqlite;
-use crate::checkpoint::{Appended, Backend, Claim, Claimed, InputHash, Lease, Step, Store, StoreError, Ticket};
+use crate::checkpoint::{Appended, Backend, Claim, Claimed, Filter, InputHash, Lease, Step, Store, StoreError, Ticket};
 
 fn open(world: &World) -> Sqlite {
     Sqlite::open_as_new_owner(&world.path()).unwrap()
@@ -118,11 +119,36 @@ fn two_processes_may_write_to_one_file_at_the_same_time() {
             }
         }
     };
-    let threads = [write("a"), write("b")].map(std::thread::spawn);
+    let threads = [write("a"), write("b")].map(thread::spawn);
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     let store = open(&world);
     assert_eq!(store.steps("a").wait().unwrap().len(), 50);
     assert_eq!(store.steps("b").wait().unwrap().len(), 50);
+}
+
+#[test]
+fn many_processes_may_open_a_new_store_at_once() {
+    let open_and_use = |path: &std::path::Path, run: String| -> Result<bool, StoreError> {
+        let store = Sqlite::open_as_new_owner(path)?;
+        Ok(matches!(store.claim(claim(&run)).wait()?, Claimed::Granted(_)))
+    };
+    for _ in 0..10 {
+        let world = World::sqlite();
+        let (path, gate) = (world.path(), Barrier::new(8));
+        thread::scope(|scope| {
+            let opening = (0..8).map(|n| {
+                let (path, gate) = (&path, &gate);
+                scope.spawn(move || {
+                    gate.wait();
+                    open_and_use(path, format!("r{n}"))
+                })
+            });
+            let opening: Vec<_> = opening.collect();
+            let opened = opening.into_iter().map(|thread| thread.join().unwrap());
+            assert_eq!(opened.collect::<Vec<_>>(), vec![Ok(true); 8]);
+        });
+        assert_eq!(open(&world).list(Filter::default()).wait().unwrap().len(), 8);
+    }
 }
 
 #[test]
