@@ -1,6 +1,8 @@
 //! The writer thread: takes all that is queued, commits it at once, answers afterwards.
 
+use std::any::Any;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
@@ -9,7 +11,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::requests::Request;
+use super::requests::{self, Request};
 use super::schema;
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::owner::{self, Owner};
@@ -34,8 +36,8 @@ const GATHERING_SHARE: u32 = 8;
 const MAX_GATHERING: Duration = Duration::from_millis(1);
 
 /// What waits for the writer.
-#[derive(Default)]
 pub(super) struct Queue {
+    url: String,
     waiting: Mutex<Waiting>,
     filled: Condvar,
     drained: Condvar,
@@ -58,6 +60,16 @@ struct Waiting {
 }
 
 impl Queue {
+    pub(super) fn new(url: String) -> Self {
+        Self {
+            url,
+            waiting: Mutex::default(),
+            filled: Condvar::new(),
+            drained: Condvar::new(),
+            writer: OnceLock::new(),
+        }
+    }
+
     /// Enqueues, waiting while the queue is full: the writer empties it without anyone's help.
     pub(super) fn push(&self, request: Request) {
         let size = request.size();
@@ -68,7 +80,8 @@ impl Queue {
             waiting = self.drained.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         if waiting.closed {
-            // Dropped, its ticket answers `Closed`.
+            drop(waiting);
+            request.refuse(StoreError::Closed { store: self.url.clone() });
             return;
         }
         waiting.bytes += size;
@@ -177,10 +190,13 @@ impl Writer {
             let committed = self.commit(&mut batch);
             expected = batch.len();
             patience = ((time::now() - began) / GATHERING_SHARE).min(MAX_GATHERING);
-            match committed {
-                // Only now, with the commit behind them, may callers learn of their writes.
-                Ok(()) => batch.drain(..).for_each(|request| request.acknowledge(&mut self.hands)),
-                Err(error) => batch.drain(..).for_each(|request| request.fail(&error, &mut self.hands)),
+            for request in batch.drain(..) {
+                // A waker or an heir that panics, which the panic hook reports, takes no other answer with it.
+                let _ = panic::catch_unwind(AssertUnwindSafe(|| match &committed {
+                    // Only now, with the commit behind them, may callers learn of their writes.
+                    Ok(()) => request.acknowledge(&mut self.hands),
+                    Err(error) => request.fail(error, &mut self.hands),
+                }));
             }
             self.hands.granted.clear();
         }
@@ -271,11 +287,18 @@ impl Hands {
 
     /// A row that makes no sense.
     pub(super) fn damaged(&self, error: &rusqlite::Error) -> StoreError {
-        let reason = match error {
-            rusqlite::Error::FromSqlConversionFailure(_, _, reason) => reason.to_string(),
-            error => error.to_string(),
-        };
-        StoreError::Damaged { path: self.path.clone(), reason }
+        StoreError::Damaged { path: self.path.clone(), reason: requests::reason(error) }
+    }
+
+    /// A request that ran into a defect.
+    pub(super) fn panicked(&self, panic: &(dyn Any + Send)) -> StoreError {
+        let message = panic.downcast_ref::<&str>().copied();
+        let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        StoreError::Failed {
+            store: format!("sqlite:{}", self.path.display()),
+            doing: "executing a request",
+            reason: format!("it panicked: {}", message.unwrap_or("with no message")),
+        }
     }
 
     /// A grant that is not committed yet.
@@ -301,7 +324,7 @@ impl Drop for CloseOnExit<'_> {
     fn drop(&mut self) {
         self.0.close();
         let requests = std::mem::take(&mut self.0.lock().requests);
-        drop(requests);
+        requests.into_iter().for_each(|request| request.refuse(StoreError::Closed { store: self.0.url.clone() }));
     }
 }
 

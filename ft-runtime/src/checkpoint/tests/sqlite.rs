@@ -21,7 +21,11 @@ fn append(store: &Sqlite, run: &str, key: String) -> Ticket<Vec<Appended>> {
 }
 
 fn append_with(store: &Sqlite, run: &str, token: u64, key: String) -> Ticket<Vec<Appended>> {
-    store.append(vec![Step {
+    store.append(vec![step(run, token, key)])
+}
+
+fn step(run: &str, token: u64, key: String) -> Step {
+    Step {
         lease: Lease { run: run.into(), token },
         key: key.into(),
         schema: 0,
@@ -29,7 +33,7 @@ fn append_with(store: &Sqlite, run: &str, token: u64, key: String) -> Ticket<Vec
         value: Arc::from(*b"value"),
         version: 0,
         at: 0,
-    }])
+    }
 }
 
 #[test]
@@ -124,6 +128,44 @@ fn two_processes_may_write_to_one_file_at_the_same_time() {
     let store = open(&world);
     assert_eq!(store.steps("a").wait().unwrap().len(), 50);
     assert_eq!(store.steps("b").wait().unwrap().len(), 50);
+}
+
+#[test]
+fn a_panic_in_a_request_is_its_own_answer_and_nothing_of_it_is_kept() {
+    let world = World::sqlite();
+    let store = open(&world);
+    let (before, panicked, after) =
+        store.while_stalled(|| (store.claim(claim("a")), store.panic(), store.claim(claim("b"))));
+    assert!(matches!(before.wait(), Ok(Claimed::Granted(_))));
+    let error = panicked.wait().unwrap_err();
+    assert!(matches!(&error, StoreError::Failed { reason, .. } if reason == "it panicked: asked to"), "{error:?}");
+    assert!(matches!(after.wait(), Ok(Claimed::Granted(_))));
+    assert_eq!(store.list(Filter::default()).wait().unwrap().len(), 2);
+}
+
+#[test]
+fn an_heir_that_panics_takes_no_other_answer_with_it() {
+    let world = World::sqlite();
+    let store = open(&world);
+    let after = store.while_stalled(|| {
+        store.claim(claim("a")).abandon(|_| panic!("the heir"));
+        store.claim(claim("b"))
+    });
+    assert!(matches!(after.wait(), Ok(Claimed::Granted(_))));
+    assert_eq!(store.list(Filter::default()).wait().unwrap().len(), 2);
+}
+
+#[test]
+fn of_steps_handed_over_together_none_is_kept_when_one_meets_a_senseless_row() {
+    let world = World::sqlite();
+    let store = open(&world);
+    let _ = store.claim(claim("r")).wait().unwrap();
+    let _ = append(&store, "r", "damaged".into()).wait().unwrap();
+    world.tamper("UPDATE ft_step SET input = x'00'");
+    let both = ["new", "damaged"].map(|key| step("r", 1, key.into())).to_vec();
+    assert!(matches!(store.append(both).wait(), Err(StoreError::Damaged { .. })));
+    world.tamper("UPDATE ft_step SET input = zeroblob(16)");
+    assert_eq!(store.steps("r").wait().unwrap().len(), 1);
 }
 
 #[test]

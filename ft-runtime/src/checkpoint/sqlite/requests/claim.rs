@@ -61,8 +61,7 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
     if known.function != *claim.function && !expired {
         return Ok(Ok(Claimed::OtherFunction { recorded: known.function }));
     }
-    let mut granted =
-        Granted { token: known.token, attempts: known.attempts + 1, incarnation: known.incarnation, steps: Vec::new() };
+    let mut granted = Granted { token: known.token, attempts: 1, incarnation: known.incarnation, steps: Vec::new() };
     let (mut created_at, mut starts_again) = (known.created_at, false);
     match known.status {
         RunStatus::Cancelled => return Ok(Ok(Claimed::Cancelled)),
@@ -70,7 +69,6 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
             if !claim.again && !expired {
                 return Ok(Ok(Claimed::Finished(known.output.unwrap_or_default())));
             }
-            granted.attempts = 1;
             created_at = claim.at;
             starts_again = true;
         }
@@ -83,6 +81,8 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
             if known.version != claim.version {
                 return Ok(Ok(Claimed::OtherVersion { recorded: known.version }));
             }
+            let more = known.attempts.checked_add(1);
+            granted.attempts = more.ok_or_else(|| senseless(format!("run `{}` has no end of attempts", claim.run)))?;
             granted.steps = steps_of(db, &claim.run)?;
         }
     }

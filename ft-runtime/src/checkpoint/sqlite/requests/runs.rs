@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Ask, Executed, fence, fenced};
+use super::{Ask, Executed, count, fence, fenced, is_senseless, reason, senseless};
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::record::{Filter, Finish, Lease, RunRecord, RunStatus};
 use crate::checkpoint::sqlite::writer::Hands;
@@ -94,19 +93,24 @@ impl Ask for Filter {
 }
 
 pub(super) fn run_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
+    read_record(row).map_err(|error| match row.get_ref(0).map(|run| run.as_str().unwrap_or("?")) {
+        Ok(run) if is_senseless(&error) => senseless(format!("the row of run `{run}`: {}", reason(&error))),
+        _ => error,
+    })
+}
+
+fn read_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
     let status = row.get_ref(3)?.as_str()?;
-    let status = RunStatus::from_name(status).ok_or_else(|| {
-        rusqlite::Error::FromSqlConversionFailure(3, Type::Text, format!("unknown status `{status}`").into())
-    })?;
+    let status = RunStatus::from_name(status).ok_or_else(|| senseless(format!("unknown status `{status}`")))?;
     Ok(RunRecord {
         run: row.get(0)?,
         function: row.get(1)?,
         version: row.get(2)?,
         status,
         owner: row.get(4)?,
-        token: row.get::<_, i64>(5)? as u64,
+        token: count(row, 5)?,
         attempts: row.get(6)?,
-        incarnation: row.get::<_, i64>(7)? as u64,
+        incarnation: count(row, 7)?,
         output: row.get_ref(8)?.as_bytes_or_null()?.map(Arc::from),
         created_at: row.get(9)?,
         updated_at: row.get(10)?,
