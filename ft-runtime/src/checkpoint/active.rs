@@ -21,7 +21,7 @@ pub(crate) struct Run {
     pub(super) lease: Lease,
     pub(super) version: u16,
     pub(super) every: Every,
-    pub(super) incarnation: u32,
+    pub(super) incarnation: u64,
     pub(super) site: Option<&'static Site>,
     progress: Mutex<Progress>,
 }

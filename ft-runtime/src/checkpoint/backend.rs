@@ -17,7 +17,8 @@ use super::ticket::Ticket;
 /// # What every store must hold
 /// - Each write checks its [`Lease`] in the transaction that writes: run, token, owner, and that the run is running.
 /// - A claim of a run whose owner has died is granted at once where the store can see that it has died, and at the end
-///   of its lease where it cannot. Each grant raises the run's token by one.
+///   of its lease where it cannot. Each grant has a token larger than all that the store granted before: those of other
+///   runs, and of runs that are deleted, included. The token of the grant that starts a run is its incarnation.
 /// - `append` is one transaction for the whole batch, and never changes a recorded step.
 /// - Requests that a store cannot fulfil leave it as it was.
 pub trait Backend: Send + Sync + fmt::Debug {

@@ -24,6 +24,8 @@ struct Shared {
     runs: BTreeMap<String, Run>,
     living: HashSet<String>,
     owners: u64,
+    /// The last token that was granted, whatever became of its run.
+    token: u64,
 }
 
 #[derive(Debug)]
@@ -158,9 +160,11 @@ impl Backend for Memory {
 impl Shared {
     fn claim(&mut self, claim: &Claim, owner: &str) -> Claimed {
         let living = self.living_owner(&claim.run);
+        let token = self.token + 1;
         let Some(run) = self.runs.get_mut(&*claim.run) else {
-            self.runs.insert(claim.run.to_string(), Run::new(claim, owner));
-            return Claimed::Granted(Granted { token: 1, attempts: 1, incarnation: 0, steps: Vec::new() });
+            self.token = token;
+            self.runs.insert(claim.run.to_string(), Run::new(claim, owner, token));
+            return Claimed::Granted(Granted { token, attempts: 1, incarnation: token, steps: Vec::new() });
         };
         let record = &mut run.record;
         let expired = record.expires_at.is_some_and(|at| at <= claim.at);
@@ -176,7 +180,7 @@ impl Shared {
                 record.status = RunStatus::Running;
                 record.function = claim.function.to_string();
                 record.version = claim.version;
-                record.incarnation += 1;
+                record.incarnation = token;
                 record.attempts = 0;
                 record.output = None;
                 record.created_at = claim.at;
@@ -196,7 +200,8 @@ impl Shared {
             }
         }
         record.owner = Some(owner.to_owned());
-        record.token += 1;
+        record.token = token;
+        self.token = token;
         record.attempts += 1;
         record.updated_at = claim.at;
         Claimed::Granted(Granted {
@@ -296,7 +301,7 @@ impl Shared {
 }
 
 impl Run {
-    fn new(claim: &Claim, owner: &str) -> Self {
+    fn new(claim: &Claim, owner: &str, token: u64) -> Self {
         Self {
             record: RunRecord {
                 run: claim.run.to_string(),
@@ -304,9 +309,9 @@ impl Run {
                 version: claim.version,
                 status: RunStatus::Running,
                 owner: Some(owner.to_owned()),
-                token: 1,
+                token,
                 attempts: 1,
-                incarnation: 0,
+                incarnation: token,
                 output: None,
                 created_at: claim.at,
                 updated_at: claim.at,

@@ -23,7 +23,7 @@ pub(crate) fn millis(duration: Duration) -> i64 {
 pub struct Lease {
     /// The run.
     pub run: Arc<str>,
-    /// Grows by one with every claim of the run; a write with an older one is refused.
+    /// New with every claim and never granted again, even if the run is deleted; a write with an older one is refused.
     pub token: u64,
 }
 
@@ -76,8 +76,8 @@ pub struct Granted {
     pub token: u64,
     /// How often the run was claimed since it was started, this time included.
     pub attempts: u32,
-    /// How often a run of this name was started before and finished.
-    pub incarnation: u32,
+    /// Which start of the run this is: the token of the claim that started it, which no other start in the store has.
+    pub incarnation: u64,
     /// Its recorded steps, in the order in which they were recorded.
     pub steps: Vec<StepRecord>,
 }
@@ -270,8 +270,8 @@ pub struct RunRecord {
     pub token: u64,
     /// How often it was claimed since it was started.
     pub attempts: u32,
-    /// How often a run of this name was started before and finished.
-    pub incarnation: u32,
+    /// Which start of the run this is: the token of the claim that started it, which no other start in the store has.
+    pub incarnation: u64,
     /// Its sealed output, if it is finished.
     pub output: Option<Arc<[u8]>>,
     /// When it was started.

@@ -62,7 +62,7 @@ impl Sqlite {
 
         let id = owner.id().to_owned();
         let url = format!("sqlite:{}", path.display());
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(Queue::new(url.clone()));
         let writer = Writer::new(connection, path.clone(), owners, owner, Arc::clone(&queue));
         let writer = thread::Builder::new().name("ft-store".into()).spawn(move || writer.run()).map_err(|error| {
             StoreError::Failed { store: url.clone(), doing: "starting the writer thread", reason: error.to_string() }
@@ -86,6 +86,12 @@ impl Sqlite {
     #[cfg(test)]
     pub(crate) fn while_stalled<R>(&self, work: impl FnOnce() -> R) -> R {
         self.queue.while_stalled(work)
+    }
+
+    /// A request that changes something and panics.
+    #[cfg(test)]
+    pub(crate) fn panic(&self) -> Ticket<()> {
+        self.ask(requests::Panic)
     }
 
     fn ask<A: Ask>(&self, ask: A) -> Ticket<A::Answer> {

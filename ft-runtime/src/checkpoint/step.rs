@@ -332,9 +332,10 @@ pub struct IdempotencyKey([u8; 32]);
 
 /// The key of the step that is being executed; `None` outside of a step.
 ///
-/// It is made of the run's id and the step's key: make run ids unique for each piece of work, because the same id used
-/// for new work after its record was forgotten makes the same keys again. A run that starts again (`again`) makes new
-/// ones each time.
+/// One rule: it belongs to a step of one *started* run, and lives as long as the run's record. Every attempt at the run
+/// makes the same key; a run that is started anew under its id, because it starts again (`again`), was deleted, or was
+/// forgotten when its time was over, makes keys that were never made before. So work that must be done once should have
+/// been answered before its record is forgotten (`keep`).
 ///
 /// ```
 /// use ft_runtime::checkpoint::idempotency_key;

@@ -38,6 +38,20 @@ impl World {
         }
     }
 
+    /// Hands `requests` to a new owner so that a store that gathers requests executes them in one batch.
+    fn in_one_batch<R>(&self, requests: impl FnOnce(&dyn Backend) -> R) -> (R, Arc<dyn Backend>) {
+        match &self.memory {
+            Some(memory) => {
+                let store = memory.second();
+                (requests(&store), Arc::new(store))
+            }
+            None => {
+                let store = Sqlite::open_as_new_owner(&self.path()).unwrap();
+                (store.while_stalled(|| requests(&store)), Arc::new(store))
+            }
+        }
+    }
+
     fn store(&self) -> Store {
         Store::from_backend(self.owner())
     }

@@ -5,8 +5,10 @@ mod runs;
 mod states;
 mod steps;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 pub(super) use self::runs::{Delete, Release};
@@ -34,7 +36,7 @@ pub(super) trait Ask: Send + 'static {
 
     /// Does the work. An `Err` outside means that the database failed and takes the whole batch with it; one inside
     /// is this request's own answer, and nothing was changed for it.
-    fn execute(&self, db: &Connection, hands: &Hands) -> Executed<Self::Answer>;
+    fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<Self::Answer>;
 
     /// What changes in this process once the answer is known.
     fn settle(&self, _: Result<&Self::Answer, &StoreError>, _: &mut Hands) {}
@@ -59,9 +61,10 @@ impl<A: Ask> Job<A> {
 pub(super) trait Work: Send {
     fn is_read(&self) -> bool;
     fn size(&self) -> usize;
-    fn execute(&mut self, db: &Connection, hands: &Hands) -> rusqlite::Result<()>;
+    fn execute(&mut self, db: &Connection, hands: &mut Hands) -> rusqlite::Result<()>;
     fn acknowledge(self: Box<Self>, hands: &mut Hands);
     fn fail(self: Box<Self>, error: &StoreError, hands: &mut Hands);
+    fn refuse(self: Box<Self>, error: StoreError);
 }
 
 impl<A: Ask> Work for Job<A> {
@@ -73,12 +76,25 @@ impl<A: Ask> Work for Job<A> {
         self.ask.size()
     }
 
-    fn execute(&mut self, db: &Connection, hands: &Hands) -> rusqlite::Result<()> {
-        self.answer = Some(match self.ask.execute(db, hands) {
-            // Rows are read before anything is written, so this request has changed nothing; the others go on.
-            Err(error) if is_senseless(&error) => Err(hands.damaged(&error)),
-            executed => executed?,
-        });
+    fn execute(&mut self, db: &Connection, hands: &mut Hands) -> rusqlite::Result<()> {
+        if !A::READ {
+            db.prepare_cached("SAVEPOINT request")?.execute([])?;
+        }
+        // What a panic leaves half-changed is the database, and that is rolled back.
+        let executed = panic::catch_unwind(AssertUnwindSafe(|| self.ask.execute(db, hands)));
+        let answer = match executed {
+            Ok(Err(error)) if is_senseless(&error) => Err(hands.damaged(&error)),
+            Ok(executed) => executed?,
+            Err(panic) => Err(hands.panicked(&*panic)),
+        };
+        if !A::READ {
+            // A request that fails on its own has changed nothing; the others of the batch go on.
+            if answer.is_err() {
+                db.prepare_cached("ROLLBACK TO request")?.execute([])?;
+            }
+            db.prepare_cached("RELEASE request")?.execute([])?;
+        }
+        self.answer = Some(answer);
         Ok(())
     }
 
@@ -94,6 +110,10 @@ impl<A: Ask> Work for Job<A> {
     fn fail(self: Box<Self>, error: &StoreError, hands: &mut Hands) {
         self.ask.settle(Err(error), hands);
         self.reply.send(Err(error.clone()));
+    }
+
+    fn refuse(self: Box<Self>, error: StoreError) {
+        self.reply.send(Err(error));
     }
 }
 
@@ -120,8 +140,44 @@ fn blob(row: &Row<'_>, column: usize) -> rusqlite::Result<Arc<[u8]>> {
     Ok(row.get_ref(column)?.as_bytes_or_null()?.unwrap_or_default().into())
 }
 
+/// A number that is counted from 0.
+fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let found: i64 = row.get(column)?;
+    match u64::try_from(found) {
+        Ok(count) => Ok(count),
+        Err(_) => Err(senseless(format!("its {} is {found}", row.as_ref().column_name(column)?))),
+    }
+}
+
+/// What was read makes no sense, for `reason`.
+fn senseless(reason: String) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Null, reason.into())
+}
+
+/// What a row that made no sense had wrong.
+pub(super) fn reason(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::FromSqlConversionFailure(_, _, reason) => reason.to_string(),
+        error => error.to_string(),
+    }
+}
+
 /// Whether a row did not make sense, as opposed to the database failing.
 fn is_senseless(error: &rusqlite::Error) -> bool {
     use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
     matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..))
+}
+
+/// Deletes every run and panics.
+#[cfg(test)]
+pub(super) struct Panic;
+
+#[cfg(test)]
+impl Ask for Panic {
+    type Answer = ();
+
+    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<()> {
+        db.execute("DELETE FROM ft_run", [])?;
+        panic!("asked to");
+    }
 }

@@ -1,6 +1,7 @@
 //! The tables, and a connection that is known to be power-safe.
 
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
@@ -16,8 +17,19 @@ pub(super) const SCHEMA: u32 = 1;
 /// How long a transaction of another process is waited for.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long to wait where SQLite does not, before it is tried again.
+const BUSY_PAUSE: Duration = Duration::from_millis(2);
+
 /// Primary keys are clustered, so that a step costs one page of data and one of index.
+///
+/// `token` in `ft_meta` is the last token that was granted: counted for the store and not in the run's row, so that a
+/// run which is deleted and started anew does not count from 1 again.
 const TABLES: &str = "
+CREATE TABLE ft_meta (
+    name        TEXT    NOT NULL PRIMARY KEY,
+    value       INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO ft_meta (name, value) VALUES ('token', 0);
 CREATE TABLE ft_run (
     run         TEXT    NOT NULL PRIMARY KEY,
     function    TEXT    NOT NULL,
@@ -73,7 +85,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     };
     let mut connection = open().map_err(|error| explain(error, path, "opening it"))?;
     // What is not ours is refused before anything is written, the switch to WAL included.
-    let fresh = identify(&connection, path)?;
+    let fresh = identify_at_rest(&mut connection, path)?;
+    switch_to_wal(&connection).map_err(|error| explain(error, path, "switching to its write-ahead log"))?;
     make_power_safe(&connection, path)?;
     if fresh {
         create(&mut connection, path)?;
@@ -102,7 +115,23 @@ pub(super) fn explain(error: rusqlite::Error, path: &Path, doing: &'static str) 
     }
 }
 
-/// Whether the database is new; an error if it is another program's or a newer ft's.
+/// As [`identify`], in one snapshot, while other processes may be creating the tables.
+fn identify_at_rest(connection: &mut Connection, path: &Path) -> Result<bool, StoreError> {
+    let snapshot = connection.transaction().map_err(|error| explain(error, path, "reading its schema version"))?;
+    let identified = identify(&snapshot, path);
+    drop(snapshot);
+    match identified {
+        // Before it is refused as another program's, whoever writes to it has to end: it may be ours in the making.
+        Err(StoreError::Foreign { application_id: 0, .. }) => match begin(connection, path) {
+            Ok(alone) => identify(&alone, path),
+            Err(_) => identified,
+        },
+        identified => identified,
+    }
+}
+
+/// Whether the database is new; an error if it is another program's or a newer ft's. Inside a transaction: the three
+/// numbers belong together.
 fn identify(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
     let read = || -> rusqlite::Result<(i32, u32, u32)> {
         let number = |pragma| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
@@ -127,13 +156,29 @@ fn identify(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
     }
 }
 
+/// Switches to WAL, which the database stays in. SQLite does not wait for other processes there, so this does.
+fn switch_to_wal(connection: &Connection) -> rusqlite::Result<()> {
+    let switch = || connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).or_else(no_row);
+    // Counted and slept in real time, as SQLite's own waiting is: no clock of a test moves another process.
+    for _ in 0..BUSY_TIMEOUT.as_millis() / BUSY_PAUSE.as_millis() {
+        match switch() {
+            Err(error) if is_busy(&error) => thread::sleep(BUSY_PAUSE),
+            switched => return switched,
+        }
+    }
+    switch()
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
 /// Sets what a power cut demands and reads it back: SQLite keeps silent about a setting that it did not take.
 fn make_power_safe(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let set = |pragma: &str| connection.query_row(pragma, [], |_| Ok(())).or_else(no_row);
     let read = |pragma| connection.query_row(pragma, [], |row| row.get::<_, rusqlite::types::Value>(0).map(text));
     let weaker = |pragma, wanted, found| StoreError::NotPowerSafe { path: path.to_owned(), pragma, wanted, found };
     let check = || -> rusqlite::Result<Option<StoreError>> {
-        set("PRAGMA journal_mode = WAL")?;
         set("PRAGMA synchronous = FULL")?;
         // Where a plain fsync stops in the drive's cache (macOS), ask for the one that does not.
         set("PRAGMA fullfsync = ON")?;

@@ -1,6 +1,8 @@
 //! The writer thread: takes all that is queued, commits it at once, answers afterwards.
 
-use std::collections::{HashMap, VecDeque};
+use std::any::Any;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
@@ -9,7 +11,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::requests::Request;
+use super::requests::{self, Request};
 use super::schema;
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::owner::{self, Owner};
@@ -34,8 +36,8 @@ const GATHERING_SHARE: u32 = 8;
 const MAX_GATHERING: Duration = Duration::from_millis(1);
 
 /// What waits for the writer.
-#[derive(Default)]
 pub(super) struct Queue {
+    url: String,
     waiting: Mutex<Waiting>,
     filled: Condvar,
     drained: Condvar,
@@ -58,6 +60,16 @@ struct Waiting {
 }
 
 impl Queue {
+    pub(super) fn new(url: String) -> Self {
+        Self {
+            url,
+            waiting: Mutex::default(),
+            filled: Condvar::new(),
+            drained: Condvar::new(),
+            writer: OnceLock::new(),
+        }
+    }
+
     /// Enqueues, waiting while the queue is full: the writer empties it without anyone's help.
     pub(super) fn push(&self, request: Request) {
         let size = request.size();
@@ -68,7 +80,8 @@ impl Queue {
             waiting = self.drained.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         if waiting.closed {
-            // Dropped, its ticket answers `Closed`.
+            drop(waiting);
+            request.refuse(StoreError::Closed { store: self.url.clone() });
             return;
         }
         waiting.bytes += size;
@@ -148,17 +161,21 @@ pub(super) struct Writer {
     queue: Arc<Queue>,
 }
 
-/// What this owner holds, as far as it was acknowledged.
+/// What this owner holds.
 pub(super) struct Hands {
     owner: Owner,
     path: PathBuf,
     owners: PathBuf,
+    /// Runs and tokens whose grant was acknowledged.
     held: HashMap<Arc<str>, u64>,
+    /// Runs granted in the batch that is being executed: held too, unless the commit fails.
+    granted: HashSet<Arc<str>>,
 }
 
 impl Writer {
     pub(super) fn new(connection: Connection, path: PathBuf, owners: PathBuf, owner: Owner, queue: Arc<Queue>) -> Self {
-        Self { connection: Some(connection), hands: Hands { owner, path, owners, held: HashMap::new() }, queue }
+        let hands = Hands { owner, path, owners, held: HashMap::new(), granted: HashSet::new() };
+        Self { connection: Some(connection), hands, queue }
     }
 
     /// Works until the queue is closed and empty.
@@ -173,11 +190,15 @@ impl Writer {
             let committed = self.commit(&mut batch);
             expected = batch.len();
             patience = ((time::now() - began) / GATHERING_SHARE).min(MAX_GATHERING);
-            match committed {
-                // Only now, with the commit behind them, may callers learn of their writes.
-                Ok(()) => batch.drain(..).for_each(|request| request.acknowledge(&mut self.hands)),
-                Err(error) => batch.drain(..).for_each(|request| request.fail(&error, &mut self.hands)),
+            for request in batch.drain(..) {
+                // A waker or an heir that panics, which the panic hook reports, takes no other answer with it.
+                let _ = panic::catch_unwind(AssertUnwindSafe(|| match &committed {
+                    // Only now, with the commit behind them, may callers learn of their writes.
+                    Ok(()) => request.acknowledge(&mut self.hands),
+                    Err(error) => request.fail(error, &mut self.hands),
+                }));
             }
+            self.hands.granted.clear();
         }
     }
 
@@ -196,8 +217,12 @@ impl Writer {
         committed
     }
 
-    fn execute(&self, connection: &mut Connection, batch: &mut [Request]) -> Result<(), StoreError> {
-        let failed = |doing| move |error| schema::explain(error, &self.hands.path, doing);
+    fn execute(&mut self, connection: &mut Connection, batch: &mut [Request]) -> Result<(), StoreError> {
+        let path = self.hands.path.clone();
+        let failed = |doing| {
+            let path = &path;
+            move |error| schema::explain(error, path, doing)
+        };
         let behavior = if batch.iter().all(|request| request.is_read()) {
             TransactionBehavior::Deferred
         } else {
@@ -205,7 +230,7 @@ impl Writer {
         };
         let transaction = connection.transaction_with_behavior(behavior).map_err(failed("beginning a transaction"))?;
         for request in batch {
-            request.execute(&transaction, &self.hands).map_err(failed("executing a request"))?;
+            request.execute(&transaction, &mut self.hands).map_err(failed("executing a request"))?;
         }
         #[cfg(test)]
         self.queue.injected_failure().map_err(failed("committing"))?;
@@ -248,7 +273,7 @@ impl Hands {
         let Some(owner) = owner else { return Ok(None) };
         let alive = if owner == self.owner.id() {
             // Ours, unless it is a release that could not be written.
-            self.held.contains_key(run)
+            self.held.contains_key(run) || self.granted.contains(run)
         } else {
             // Where it cannot be told, nothing is taken over.
             owner::is_alive(&self.owners, &owner).map_err(|error| StoreError::Failed {
@@ -262,7 +287,23 @@ impl Hands {
 
     /// A row that makes no sense.
     pub(super) fn damaged(&self, error: &rusqlite::Error) -> StoreError {
-        StoreError::Damaged { path: self.path.clone(), reason: error.to_string() }
+        StoreError::Damaged { path: self.path.clone(), reason: requests::reason(error) }
+    }
+
+    /// A request that ran into a defect.
+    pub(super) fn panicked(&self, panic: &(dyn Any + Send)) -> StoreError {
+        let message = panic.downcast_ref::<&str>().copied();
+        let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        StoreError::Failed {
+            store: format!("sqlite:{}", self.path.display()),
+            doing: "executing a request",
+            reason: format!("it panicked: {}", message.unwrap_or("with no message")),
+        }
+    }
+
+    /// A grant that is not committed yet.
+    pub(super) fn grant(&mut self, run: &Arc<str>) {
+        self.granted.insert(Arc::clone(run));
     }
 
     pub(super) fn hold(&mut self, run: &Arc<str>, token: u64) {
@@ -283,7 +324,7 @@ impl Drop for CloseOnExit<'_> {
     fn drop(&mut self) {
         self.0.close();
         let requests = std::mem::take(&mut self.0.lock().requests);
-        drop(requests);
+        requests.into_iter().for_each(|request| request.refuse(StoreError::Closed { store: self.0.url.clone() }));
     }
 }
 

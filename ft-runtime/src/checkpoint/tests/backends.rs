@@ -65,7 +65,7 @@ fn a_claim_reads_back_what_was_recorded_in_order() {
         store.release(lease("r", 1)).wait().unwrap();
 
         let again = granted(store.claim(claim("r")).wait().unwrap());
-        assert_eq!((again.token, again.attempts, again.incarnation), (2, 2, 0));
+        assert_eq!((again.token, again.attempts, again.incarnation), (2, 2, 1));
         let keys: Vec<_> = again.steps.iter().map(|step| (&*step.key, step.seq, step.token)).collect();
         assert_eq!(keys, [("b", 1, 1), ("a", 2, 1)]);
         assert_eq!(again.steps[0].value[..], *b"b");
@@ -104,6 +104,37 @@ fn a_living_owner_keeps_its_run_and_a_dead_one_loses_it_at_once() {
 
         drop(first);
         assert_eq!(granted(second.claim(claim("r")).wait().unwrap()).token, 2);
+    }
+}
+
+#[test]
+fn of_many_claims_at_once_one_is_granted_and_the_others_are_told_who_has_it() {
+    for world in World::all() {
+        let (tickets, store) = world.in_one_batch(|store| {
+            let tickets: Vec<_> = (0..8).map(|_| store.claim(claim("r"))).collect();
+            (tickets, store.delete("r"))
+        });
+        let (claims, delete) = tickets;
+        let mut claims: Vec<_> = claims.into_iter().map(|ticket| ticket.wait().unwrap()).collect();
+        let first = granted(claims.remove(0));
+        let owner = store.owner().to_owned();
+        assert!(claims.iter().all(|claimed| *claimed == Claimed::Busy { owner: owner.clone() }), "{claims:?}");
+        assert_eq!(delete.wait(), Err(StoreError::RunBusy { run: "r".into(), owner }), "and it is not deleted");
+        assert_eq!(store.append(vec![step("r", first.token, "a")]).wait().unwrap(), [Appended::Recorded { seq: 1 }]);
+    }
+}
+
+#[test]
+fn a_run_given_back_in_the_batch_of_its_claim_is_free_in_it() {
+    for world in World::all() {
+        let (tickets, _store) = world.in_one_batch(|store| {
+            let first = store.claim(claim("r"));
+            drop(store.release(lease("r", 1)));
+            [first, store.claim(claim("r")), store.claim(claim("r"))]
+        });
+        let [first, second, third] = tickets.map(|ticket| ticket.wait().unwrap());
+        assert_ne!(granted(first).token, granted(second).token);
+        assert!(matches!(third, Claimed::Busy { .. }), "{third:?}");
     }
 }
 
@@ -153,7 +184,7 @@ fn a_finished_run_answers_until_its_time_is_over_and_then_its_name_is_free() {
         assert_eq!(store.claim(other.clone()).wait().unwrap(), Claimed::OtherFunction { recorded: "work".into() });
 
         let anew = granted(store.claim(Claim { at: 5100, ..other }).wait().unwrap());
-        assert_eq!((anew.token, anew.attempts, anew.incarnation), (2, 1, 1));
+        assert_eq!((anew.token, anew.attempts, anew.incarnation), (2, 1, 2));
         assert!(anew.steps.is_empty());
     }
 }
@@ -166,7 +197,7 @@ fn a_run_that_goes_again_starts_from_nothing() {
         let _ = store.append(vec![step("r", 1, "a")]).wait().unwrap();
         store.finish(Finish { expires_at: None, ..finish("r", 1, 5000) }).wait().unwrap();
         let again = granted(store.claim(Claim { again: true, version: 9, ..claim("r") }).wait().unwrap());
-        assert_eq!((again.token, again.incarnation, again.steps.len()), (2, 1, 0));
+        assert_eq!((again.token, again.incarnation, again.steps.len()), (2, 2, 0));
         assert_eq!(store.list(Filter::default()).wait().unwrap()[0].version, 9);
     }
 }
@@ -226,7 +257,7 @@ fn runs_are_listed_by_prefix_status_and_page() {
         for run in ["a%1", "a_1", "a_2", "b"] {
             granted(store.claim(claim(run)).wait().unwrap());
         }
-        store.finish(finish("a_2", 1, 5000)).wait().unwrap();
+        store.finish(finish("a_2", 3, 5000)).wait().unwrap();
         let list = |filter| {
             let runs = store.list(filter).wait().unwrap();
             runs.into_iter().map(|run| run.run).collect::<Vec<_>>()
@@ -254,13 +285,41 @@ fn a_deleted_run_is_gone_with_all_that_was_recorded() {
 }
 
 #[test]
+fn no_token_is_granted_again_after_its_run_was_deleted_or_forgotten() {
+    for world in World::all() {
+        let store = world.owner();
+        let first = granted(store.claim(claim("r")).wait().unwrap());
+        store.release(lease("r", first.token)).wait().unwrap();
+        assert_eq!(store.delete("r").wait(), Ok(true));
+
+        let second = granted(store.claim(claim("r")).wait().unwrap());
+        let late = store.append(vec![step("r", first.token, "late")]).wait().unwrap();
+        assert_eq!(late, [Appended::Fenced { owner: Some(store.owner().to_owned()) }]);
+        assert!(matches!(store.finish(finish("r", first.token, 5000)).wait(), Err(StoreError::Fenced { .. })));
+        store.finish(finish("r", second.token, 5000)).wait().unwrap();
+
+        let other = granted(store.claim(Claim { at: 9000, ..claim("other") }).wait().unwrap());
+        assert_eq!(store.list(Filter::default()).wait().unwrap().len(), 1, "the claim of another one has forgotten it");
+        // By another process, too.
+        let store = world.owner();
+        let third = granted(store.claim(Claim { at: 9000, ..claim("r") }).wait().unwrap());
+        let late = store.append(vec![step("r", second.token, "late")]).wait().unwrap();
+        assert!(matches!(late[..], [Appended::Fenced { .. }]), "{late:?}");
+        let tokens = [first.token, second.token, other.token, third.token];
+        assert!(tokens.is_sorted_by(|a, b| a < b), "{tokens:?}");
+        let starts = [first.incarnation, second.incarnation, other.incarnation, third.incarnation];
+        assert_eq!(starts, tokens, "each of them has started its run");
+    }
+}
+
+#[test]
 fn finished_runs_are_forgotten_when_their_time_is_over_or_their_number_too_large() {
     for world in World::all() {
         let store = world.owner();
         for n in 0..3 * KEPT_RUNS as i64 {
             let run = format!("r{n:02}");
-            granted(store.claim(claim(&run)).wait().unwrap());
-            store.finish(finish(&run, 1, 5000 + n)).wait().unwrap();
+            let token = granted(store.claim(claim(&run)).wait().unwrap()).token;
+            store.finish(finish(&run, token, 5000 + n)).wait().unwrap();
         }
         let finished = || store.list(Filter { status: Some(RunStatus::Finished), ..Filter::default() }).wait().unwrap();
         assert!(finished().len() <= KEPT_RUNS + PRUNED_AT_ONCE, "{} are kept", finished().len());

@@ -116,9 +116,49 @@ async fn a_row_that_makes_no_sense_fails_its_own_run_and_no_other() {
         }));
         failed.await.unwrap_err();
     }
-    world.tamper("UPDATE ft_step SET input = x'00' WHERE run = 'r'");
-    let error = refused(store.scope(run("r").run(async { step(1).await })).await);
-    assert!(matches!(error, CheckpointError::Store(StoreError::Damaged { .. })), "{error:?}");
+    for (makes, undoes) in [
+        ("ft_step SET input = x'00'", "ft_step SET input = zeroblob(16)"),
+        ("ft_step SET token = -1", "ft_step SET token = 1"),
+        ("ft_step SET seq = -1", "ft_step SET seq = 1"),
+        ("ft_run SET status = 'asleep'", "ft_run SET status = 'running'"),
+        ("ft_run SET incarnation = -1", "ft_run SET incarnation = 1"),
+        ("ft_run SET attempts = 4294967295", "ft_run SET attempts = 1"),
+        ("ft_run SET attempts = -1", "ft_run SET attempts = 1"),
+        ("ft_run SET token = 9223372036854775807", "ft_run SET token = 1"),
+        ("ft_run SET token = -1", "ft_run SET token = 1"),
+    ] {
+        world.tamper(&format!("UPDATE {makes} WHERE run = 'r'"));
+        let error = refused(store.scope(run("r").run(async { step(1).await })).await);
+        assert!(matches!(error, CheckpointError::Store(StoreError::Damaged { .. })), "{makes}: {error:?}");
+        assert_eq!(store.scope(run("other").run(async { step(1).await })).await.unwrap(), 1);
+        world.tamper(&format!("UPDATE {undoes} WHERE run = 'r'"));
+    }
+    world.tamper("UPDATE ft_run SET token = -1 WHERE run = 'r'");
+    let error = store.runs(Default::default()).await.unwrap_err();
+    assert!(error.to_string().contains("the row of run `r`: its token is -1"), "{error}");
+    assert_eq!(store.delete("r").await, Ok(true));
+    assert_eq!(store.runs(Default::default()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_state_at_the_end_of_its_numbers_fails_its_own_run() {
+    let world = World::sqlite();
+    let store = world.store();
+    let crash = async || {
+        let body = async {
+            let mut state = Saved::<u32>::load("state").await?;
+            *state += 1;
+            state.commit().await?;
+            Err(Error::Failed("crash".into()))
+        };
+        store.scope(Checkpoint::new().every(1).run("r").named("work").calls::<Out>().run(body)).await.unwrap_err()
+    };
+    assert!(matches!(crash().await, Error::Failed(_)));
+    for generation in [-1, i64::MAX] {
+        world.tamper(&format!("UPDATE ft_state SET generation = {generation}"));
+        let error = refused(Err::<(), _>(crash().await));
+        assert!(matches!(error, CheckpointError::Store(StoreError::Damaged { .. })), "{generation}: {error:?}");
+    }
     assert_eq!(store.scope(run("other").run(async { step(1).await })).await.unwrap(), 1);
 }
 

@@ -53,6 +53,19 @@ async fn a_run_that_ended_ok_answers_with_its_result() {
 }
 
 #[tokio::test]
+async fn an_order_that_is_placed_twice_at_once_is_charged_once() {
+    for world in World::all() {
+        let store = world.store();
+        for n in 0..20 {
+            let charged = AtomicU32::new(0);
+            let place = || store.scope(run(&format!("order-{n}")).run(counted(&charged)));
+            let _ = tokio::join!(place(), place());
+            assert_eq!(ran(&charged), 1);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_failed_run_goes_on_where_it_stopped_in_this_process_and_in_the_next() {
     for world in World::all() {
         let (first, second) = (AtomicU32::new(0), AtomicU32::new(0));
@@ -275,7 +288,7 @@ async fn a_dropped_run_is_given_back_and_stays_resumable() {
 }
 
 #[tokio::test]
-async fn a_run_that_goes_again_executes_each_time_with_new_idempotency_keys() {
+async fn a_run_that_is_started_anew_executes_with_new_idempotency_keys() {
     for world in World::all() {
         let store = world.store();
         let key = || async {
@@ -286,7 +299,11 @@ async fn a_run_that_goes_again_executes_each_time_with_new_idempotency_keys() {
             };
             store.scope(run.run(step)).await.unwrap()
         };
-        assert_ne!(key().await, key().await);
+        let mut keys = vec![key().await, key().await];
+        assert_eq!(store.delete("daily").await, Ok(true));
+        keys.push(key().await);
+        let different: std::collections::HashSet<_> = keys.iter().collect();
+        assert_eq!(different.len(), 3, "{keys:?}");
     }
 }
 

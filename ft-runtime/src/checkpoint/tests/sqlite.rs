@@ -1,11 +1,12 @@
 //! What is special to the embedded store.
 
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
+use std::thread;
 
 use super::World;
 use crate::checkpoint::sqlite::Sqlite;
-use crate::checkpoint::{Appended, Backend, Claim, Claimed, InputHash, Lease, Step, Store, StoreError, Ticket};
+use crate::checkpoint::{Appended, Backend, Claim, Claimed, Filter, InputHash, Lease, Step, Store, StoreError, Ticket};
 
 fn open(world: &World) -> Sqlite {
     Sqlite::open_as_new_owner(&world.path()).unwrap()
@@ -16,15 +17,23 @@ fn claim(run: &str) -> Claim {
 }
 
 fn append(store: &Sqlite, run: &str, key: String) -> Ticket<Vec<Appended>> {
-    store.append(vec![Step {
-        lease: Lease { run: run.into(), token: 1 },
+    append_with(store, run, 1, key)
+}
+
+fn append_with(store: &Sqlite, run: &str, token: u64, key: String) -> Ticket<Vec<Appended>> {
+    store.append(vec![step(run, token, key)])
+}
+
+fn step(run: &str, token: u64, key: String) -> Step {
+    Step {
+        lease: Lease { run: run.into(), token },
         key: key.into(),
         schema: 0,
         input: InputHash::default(),
         value: Arc::from(*b"value"),
         version: 0,
         at: 0,
-    }])
+    }
 }
 
 #[test]
@@ -107,17 +116,81 @@ fn two_processes_may_write_to_one_file_at_the_same_time() {
     let write = |name: &'static str| {
         let store = open(&world);
         move || {
-            let _ = store.claim(claim(name)).wait().unwrap();
+            let Claimed::Granted(granted) = store.claim(claim(name)).wait().unwrap() else { panic!("not granted") };
             for n in 0..50 {
-                let _ = append(&store, name, format!("s#{n}")).wait().unwrap();
+                let appended = append_with(&store, name, granted.token, format!("s#{n}")).wait().unwrap();
+                assert_eq!(appended, [Appended::Recorded { seq: n + 1 }]);
             }
         }
     };
-    let threads = [write("a"), write("b")].map(std::thread::spawn);
+    let threads = [write("a"), write("b")].map(thread::spawn);
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     let store = open(&world);
     assert_eq!(store.steps("a").wait().unwrap().len(), 50);
     assert_eq!(store.steps("b").wait().unwrap().len(), 50);
+}
+
+#[test]
+fn a_panic_in_a_request_is_its_own_answer_and_nothing_of_it_is_kept() {
+    let world = World::sqlite();
+    let store = open(&world);
+    let (before, panicked, after) =
+        store.while_stalled(|| (store.claim(claim("a")), store.panic(), store.claim(claim("b"))));
+    assert!(matches!(before.wait(), Ok(Claimed::Granted(_))));
+    let error = panicked.wait().unwrap_err();
+    assert!(matches!(&error, StoreError::Failed { reason, .. } if reason == "it panicked: asked to"), "{error:?}");
+    assert!(matches!(after.wait(), Ok(Claimed::Granted(_))));
+    assert_eq!(store.list(Filter::default()).wait().unwrap().len(), 2);
+}
+
+#[test]
+fn an_heir_that_panics_takes_no_other_answer_with_it() {
+    let world = World::sqlite();
+    let store = open(&world);
+    let after = store.while_stalled(|| {
+        store.claim(claim("a")).abandon(|_| panic!("the heir"));
+        store.claim(claim("b"))
+    });
+    assert!(matches!(after.wait(), Ok(Claimed::Granted(_))));
+    assert_eq!(store.list(Filter::default()).wait().unwrap().len(), 2);
+}
+
+#[test]
+fn of_steps_handed_over_together_none_is_kept_when_one_meets_a_senseless_row() {
+    let world = World::sqlite();
+    let store = open(&world);
+    let _ = store.claim(claim("r")).wait().unwrap();
+    let _ = append(&store, "r", "damaged".into()).wait().unwrap();
+    world.tamper("UPDATE ft_step SET input = x'00'");
+    let both = ["new", "damaged"].map(|key| step("r", 1, key.into())).to_vec();
+    assert!(matches!(store.append(both).wait(), Err(StoreError::Damaged { .. })));
+    world.tamper("UPDATE ft_step SET input = zeroblob(16)");
+    assert_eq!(store.steps("r").wait().unwrap().len(), 1);
+}
+
+#[test]
+fn many_processes_may_open_a_new_store_at_once() {
+    let open_and_use = |path: &std::path::Path, run: String| -> Result<bool, StoreError> {
+        let store = Sqlite::open_as_new_owner(path)?;
+        Ok(matches!(store.claim(claim(&run)).wait()?, Claimed::Granted(_)))
+    };
+    for _ in 0..10 {
+        let world = World::sqlite();
+        let (path, gate) = (world.path(), Barrier::new(8));
+        thread::scope(|scope| {
+            let opening = (0..8).map(|n| {
+                let (path, gate) = (&path, &gate);
+                scope.spawn(move || {
+                    gate.wait();
+                    open_and_use(path, format!("r{n}"))
+                })
+            });
+            let opening: Vec<_> = opening.collect();
+            let opened = opening.into_iter().map(|thread| thread.join().unwrap());
+            assert_eq!(opened.collect::<Vec<_>>(), vec![Ok(true); 8]);
+        });
+        assert_eq!(open(&world).list(Filter::default()).wait().unwrap().len(), 8);
+    }
 }
 
 #[test]

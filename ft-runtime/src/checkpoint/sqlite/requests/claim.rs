@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::runs::{delete, forget, run_record};
 use super::steps::steps_of;
-use super::{Ask, Executed, is_senseless};
+use super::{Ask, Executed, is_senseless, senseless};
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::record::{Claim, Claimed, Granted, RunStatus, UnixMillis};
 use crate::checkpoint::sqlite::writer::Hands;
@@ -13,7 +13,7 @@ use crate::checkpoint::{KEPT_RUNS, PRUNED_AT_ONCE};
 impl Ask for Claim {
     type Answer = Claimed;
 
-    fn execute(&self, db: &Connection, hands: &Hands) -> Executed<Claimed> {
+    fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<Claimed> {
         let claimed = claim(self, db, hands)?;
         if let Ok(Claimed::Granted(_)) = claimed {
             match prune(db, self.at, &self.run) {
@@ -21,6 +21,7 @@ impl Ask for Claim {
                 Err(error) if is_senseless(&error) => {}
                 pruned => pruned?,
             }
+            hands.grant(&self.run);
         }
         Ok(claimed)
     }
@@ -41,34 +42,35 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
         .query_row([&*claim.run], run_record)
         .optional()?;
     let Some(known) = known else {
+        let token = next_token(db, 0)?;
         db.prepare_cached(concat!(
             "INSERT INTO ft_run (run, function, version, status, owner, token, attempts, incarnation, created_at, ",
-            "updated_at) VALUES (?1, ?2, ?3, 'running', ?4, 1, 1, 0, ?5, ?5)"
+            "updated_at) VALUES (?1, ?2, ?3, 'running', ?4, ?5, 1, ?5, ?6, ?6)"
         ))?
-        .execute(params![&*claim.run, &*claim.function, claim.version, hands.owner(), claim.at])?;
-        return Ok(Ok(Claimed::Granted(Granted { token: 1, attempts: 1, incarnation: 0, steps: Vec::new() })));
+        .execute(params![
+            &*claim.run,
+            &*claim.function,
+            claim.version,
+            hands.owner(),
+            token as i64,
+            claim.at
+        ])?;
+        return Ok(Ok(Claimed::Granted(Granted { token, attempts: 1, incarnation: token, steps: Vec::new() })));
     };
     let expired = known.expires_at.is_some_and(|at| at <= claim.at);
     if known.function != *claim.function && !expired {
         return Ok(Ok(Claimed::OtherFunction { recorded: known.function }));
     }
-    let mut granted = Granted {
-        token: known.token + 1,
-        attempts: known.attempts + 1,
-        incarnation: known.incarnation,
-        steps: Vec::new(),
-    };
-    let mut created_at = known.created_at;
+    let mut granted = Granted { token: known.token, attempts: 1, incarnation: known.incarnation, steps: Vec::new() };
+    let (mut created_at, mut starts_again) = (known.created_at, false);
     match known.status {
         RunStatus::Cancelled => return Ok(Ok(Claimed::Cancelled)),
         RunStatus::Finished => {
             if !claim.again && !expired {
                 return Ok(Ok(Claimed::Finished(known.output.unwrap_or_default())));
             }
-            granted.attempts = 1;
-            granted.incarnation += 1;
             created_at = claim.at;
-            forget(db, &claim.run)?;
+            starts_again = true;
         }
         RunStatus::Running => {
             match hands.living(&claim.run, known.owner) {
@@ -79,8 +81,15 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
             if known.version != claim.version {
                 return Ok(Ok(Claimed::OtherVersion { recorded: known.version }));
             }
+            let more = known.attempts.checked_add(1);
+            granted.attempts = more.ok_or_else(|| senseless(format!("run `{}` has no end of attempts", claim.run)))?;
             granted.steps = steps_of(db, &claim.run)?;
         }
+    }
+    granted.token = next_token(db, known.token)?;
+    if starts_again {
+        granted.incarnation = granted.token;
+        forget(db, &claim.run)?;
     }
     db.prepare_cached(concat!(
         "UPDATE ft_run SET function = ?2, version = ?3, status = 'running', owner = ?4, token = ?5, attempts = ?6, ",
@@ -94,11 +103,23 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
         hands.owner(),
         granted.token as i64,
         granted.attempts,
-        granted.incarnation,
+        granted.incarnation as i64,
         created_at,
         claim.at
     ])?;
     Ok(Ok(Claimed::Granted(granted)))
+}
+
+/// A token that was never granted before. `last` is one that was.
+fn next_token(db: &Connection, last: u64) -> rusqlite::Result<u64> {
+    let token: Option<i64> = db
+        .prepare_cached("UPDATE ft_meta SET value = value + 1 WHERE name = 'token' RETURNING value")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    match token.map(u64::try_from) {
+        Some(Ok(token)) if token > last => Ok(token),
+        found => Err(senseless(format!("the last token of the store reads as {found:?}, and {last} was granted"))),
+    }
 }
 
 /// Forgets runs whose time is over, and the oldest ones beyond the bound; a few at a time, on the way of a claim.

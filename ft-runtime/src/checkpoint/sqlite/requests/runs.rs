@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Ask, Executed, fence, fenced};
+use super::{Ask, Executed, count, fence, fenced, is_senseless, reason, senseless};
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::record::{Filter, Finish, Lease, RunRecord, RunStatus};
 use crate::checkpoint::sqlite::writer::Hands;
@@ -17,7 +16,7 @@ impl Ask for Finish {
         self.output.len()
     }
 
-    fn execute(&self, db: &Connection, hands: &Hands) -> Executed<()> {
+    fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<()> {
         let run = &*self.lease.run;
         let finished = db
             .prepare_cached(concat!(
@@ -44,7 +43,7 @@ pub(in crate::checkpoint::sqlite) struct Release(pub(in crate::checkpoint::sqlit
 impl Ask for Release {
     type Answer = ();
 
-    fn execute(&self, db: &Connection, hands: &Hands) -> Executed<()> {
+    fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<()> {
         db.prepare_cached(concat!("UPDATE ft_run SET owner = NULL WHERE run = ?1 AND ", fence!()))?
             .execute(params![&*self.0.run, self.0.token as i64, hands.owner()])?;
         Ok(Ok(()))
@@ -62,7 +61,7 @@ pub(in crate::checkpoint::sqlite) struct Delete(pub(in crate::checkpoint::sqlite
 impl Ask for Delete {
     type Answer = bool;
 
-    fn execute(&self, db: &Connection, hands: &Hands) -> Executed<bool> {
+    fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<bool> {
         let owner = db
             .prepare_cached("SELECT owner FROM ft_run WHERE run = ?1")?
             .query_row([&self.0], |row| row.get::<_, Option<String>>(0))
@@ -80,7 +79,7 @@ impl Ask for Filter {
     type Answer = Vec<RunRecord>;
     const READ: bool = true;
 
-    fn execute(&self, db: &Connection, _: &Hands) -> Executed<Vec<RunRecord>> {
+    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<Vec<RunRecord>> {
         // `substr` instead of LIKE, in which a user's `%` and `_` would mean something.
         db.prepare_cached(concat!(
             "SELECT run, function, version, status, owner, token, attempts, incarnation, output, created_at, ",
@@ -94,19 +93,24 @@ impl Ask for Filter {
 }
 
 pub(super) fn run_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
+    read_record(row).map_err(|error| match row.get_ref(0).map(|run| run.as_str().unwrap_or("?")) {
+        Ok(run) if is_senseless(&error) => senseless(format!("the row of run `{run}`: {}", reason(&error))),
+        _ => error,
+    })
+}
+
+fn read_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
     let status = row.get_ref(3)?.as_str()?;
-    let status = RunStatus::from_name(status).ok_or_else(|| {
-        rusqlite::Error::FromSqlConversionFailure(3, Type::Text, format!("unknown status `{status}`").into())
-    })?;
+    let status = RunStatus::from_name(status).ok_or_else(|| senseless(format!("unknown status `{status}`")))?;
     Ok(RunRecord {
         run: row.get(0)?,
         function: row.get(1)?,
         version: row.get(2)?,
         status,
         owner: row.get(4)?,
-        token: row.get::<_, i64>(5)? as u64,
+        token: count(row, 5)?,
         attempts: row.get(6)?,
-        incarnation: row.get(7)?,
+        incarnation: count(row, 7)?,
         output: row.get_ref(8)?.as_bytes_or_null()?.map(Arc::from),
         created_at: row.get(9)?,
         updated_at: row.get(10)?,

@@ -2,20 +2,24 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Ask, Executed, blob, fence, fenced};
+use super::{Ask, Executed, blob, count, fence, fenced, senseless};
 use crate::checkpoint::record::{SaveState, StateRecord};
 use crate::checkpoint::sqlite::writer::Hands;
 
 impl Ask for SaveState {
     type Answer = ();
 
-    fn execute(&self, db: &Connection, hands: &Hands) -> Executed<()> {
+    fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<()> {
         // The newest value at the time of writing. If the batch fails it is gone, and the error says so at the next
         // mark, which saves a newer one.
         let Some(value) = self.value.take() else {
             return Ok(Ok(()));
         };
         let run = &*self.lease.run;
+        let number = |generation| {
+            i64::try_from(generation).map_err(|_| senseless(format!("state `{}` has no end of versions", self.name)))
+        };
+        let (generation, bad) = (number(self.generation)?, self.bad.map(number).transpose()?);
         let inserted = db
             .prepare_cached(concat!(
                 "INSERT INTO ft_state (run, token, name, generation, type_name, value, steps, version, recorded_at) ",
@@ -28,7 +32,7 @@ impl Ask for SaveState {
                 self.lease.token as i64,
                 hands.owner(),
                 &*self.name,
-                self.generation as i64,
+                generation,
                 self.type_name,
                 &*value,
                 self.version,
@@ -42,12 +46,7 @@ impl Ask for SaveState {
             "(SELECT coalesce(max(generation), -1) FROM ft_state WHERE run = ?1 AND name = ?2 AND generation < ?3 ",
             "AND generation <> ?4)"
         ))?
-        .execute(params![
-            run,
-            &*self.name,
-            self.generation as i64,
-            self.bad.map_or(-1, |generation| generation as i64)
-        ])?;
+        .execute(params![run, &*self.name, generation, bad.unwrap_or(-1)])?;
         Ok(Ok(()))
     }
 }
@@ -62,7 +61,7 @@ impl Ask for States {
     type Answer = Vec<StateRecord>;
     const READ: bool = true;
 
-    fn execute(&self, db: &Connection, _: &Hands) -> Executed<Vec<StateRecord>> {
+    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<Vec<StateRecord>> {
         db.prepare_cached(concat!(
             "SELECT name, generation, type_name, value, steps, token, version, recorded_at FROM ft_state ",
             "WHERE run = ?1 AND name = ?2 ORDER BY generation DESC"
@@ -70,11 +69,11 @@ impl Ask for States {
         .query_map([&self.run, &self.name], |row| {
             Ok(StateRecord {
                 name: row.get_ref(0)?.as_str()?.into(),
-                generation: row.get::<_, i64>(1)? as u64,
+                generation: count(row, 1)?,
                 type_name: row.get(2)?,
                 value: blob(row, 3)?,
-                steps: row.get::<_, i64>(4)? as u64,
-                token: row.get::<_, i64>(5)? as u64,
+                steps: count(row, 4)?,
+                token: count(row, 5)?,
                 version: row.get(6)?,
                 recorded_at: row.get(7)?,
             })

@@ -3,7 +3,7 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Ask, Executed, blob, fence, fenced};
+use super::{Ask, Executed, blob, count, fence, fenced};
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::fingerprint::InputHash;
 use crate::checkpoint::record::{Appended, Step, StepRecord};
@@ -19,7 +19,7 @@ impl Ask for Append {
         self.0.iter().map(|step| step.value.len()).sum()
     }
 
-    fn execute(&self, db: &Connection, hands: &Hands) -> Executed<Vec<Appended>> {
+    fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<Vec<Appended>> {
         let appended = self.0.iter().map(|step| append(step, db, hands));
         appended.collect::<rusqlite::Result<_>>().map(Ok)
     }
@@ -27,7 +27,7 @@ impl Ask for Append {
 
 fn append(step: &Step, db: &Connection, hands: &Hands) -> rusqlite::Result<Appended> {
     let run = &*step.lease.run;
-    let seq: Option<i64> = db
+    let seq = db
         .prepare_cached(concat!(
             "INSERT INTO ft_step (run, token, seq, key, schema, input, value, version, recorded_at) ",
             "SELECT ?1, ?2, (SELECT coalesce(max(seq), 0) + 1 FROM ft_step WHERE run = ?1), ?4, ?5, ?6, ?7, ?8, ?9 ",
@@ -47,11 +47,11 @@ fn append(step: &Step, db: &Connection, hands: &Hands) -> rusqlite::Result<Appen
                 step.version,
                 step.at
             ],
-            |row| row.get(0),
+            |row| count(row, 0),
         )
         .optional()?;
     if let Some(seq) = seq {
-        return Ok(Appended::Recorded { seq: seq as u64 });
+        return Ok(Appended::Recorded { seq });
     }
     let held: bool = db
         .prepare_cached(concat!("SELECT ", fence!()))?
@@ -79,7 +79,7 @@ impl Ask for Steps {
     type Answer = Vec<StepRecord>;
     const READ: bool = true;
 
-    fn execute(&self, db: &Connection, _: &Hands) -> Executed<Vec<StepRecord>> {
+    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<Vec<StepRecord>> {
         steps_of(db, &self.0).map(Ok)
     }
 }
@@ -100,11 +100,11 @@ fn step_record(row: &Row<'_>) -> rusqlite::Result<StepRecord> {
         .map_err(|_| rusqlite::Error::FromSqlConversionFailure(3, Type::Blob, "not 16 bytes".into()))?;
     Ok(StepRecord {
         key: row.get_ref(0)?.as_str()?.into(),
-        seq: row.get::<_, i64>(1)? as u64,
+        seq: count(row, 1)?,
         schema: row.get(2)?,
         input: InputHash::from_bytes(input),
         value: blob(row, 4)?,
-        token: row.get::<_, i64>(5)? as u64,
+        token: count(row, 5)?,
         version: row.get(6)?,
         recorded_at: row.get(7)?,
     })
