@@ -48,7 +48,9 @@
 //! Around calls that are cheaper to make again than to record: each step costs a sync of the disk (steps that are called
 //! at the same time share one). And where the code between steps is not deterministic: what it decides must follow from
 //! its arguments and from what its steps return. `select!` and time-outs over steps decide by the clock, so give such
-//! steps a `key`.
+//! steps a `key`. So does a branch that is taken because a step failed: only an `Ok` is recorded, and at the next
+//! execution the step may succeed and the branch not be taken. Give a `key` to the steps in such a branch, and to a step
+//! that fails without ending the run.
 //!
 //! The records of a run are read at once when it is opened, so a run should not have more of them than fit in memory.
 //! SQLite's log needs a local file system; a network one is not supported.
@@ -60,6 +62,7 @@ pub mod envelope;
 mod error;
 mod fingerprint;
 mod memory;
+mod numbers;
 mod owner;
 mod policy;
 mod record;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::error::{CheckpointError, StoreError};
 use super::fingerprint::InputHash;
+use super::numbers::Numbers;
 use super::record::{Appended, Granted, Lease, Step, StepRecord};
 use super::store::Store;
 use super::ticket::Ticket;
@@ -29,7 +30,7 @@ pub(crate) struct Run {
 #[derive(Debug)]
 struct Progress {
     steps: HashMap<Arc<str>, Entry>,
-    counts: HashMap<&'static str, u64>,
+    numbers: Numbers,
     states: HashSet<Arc<str>>,
     /// A state was loaded: counted steps would be miscounted after a resume.
     has_state: bool,
@@ -71,7 +72,7 @@ impl Run {
             site,
             progress: Mutex::new(Progress {
                 steps: steps.map(|step| (Arc::clone(&step.key), Entry::Recorded(step))).collect(),
-                counts: HashMap::new(),
+                numbers: Numbers::default(),
                 states: HashSet::new(),
                 has_state: false,
                 ended: false,
@@ -122,9 +123,8 @@ impl Run {
                 if progress.has_state {
                     return Err(CheckpointError::KeyNeeded { run: self.id().into(), step: name.into() });
                 }
-                let count = progress.counts.entry(name).or_default();
-                *count += 1;
-                (format!("{name}#{count}").into(), Some(*count))
+                let number = progress.numbers.take(name, input);
+                (format!("{name}#{number}").into(), Some(number))
             }
         };
         let recorded = match progress.steps.get(&key) {
@@ -136,6 +136,9 @@ impl Run {
             }
         };
         if let Some(recorded) = recorded.filter(|recorded| *recorded != input) {
+            if let Some(number) = number {
+                progress.numbers.give_back(name, number, input);
+            }
             return Err(CheckpointError::InputChanged {
                 run: self.id().into(),
                 step: key.as_ref().into(),
@@ -216,11 +219,8 @@ impl Drop for Taken {
             Some(entry) => progress.steps.insert(Arc::clone(&self.key), entry),
             None => progress.steps.remove(&self.key),
         };
-        // A call that failed leaves its number to the next one, so that trying again in a loop records under the
-        // number that a replay asks for.
-        match progress.counts.get_mut(self.name) {
-            Some(count) if Some(*count) == self.number => *count -= 1,
-            _ => {}
+        if let Some(number) = self.number {
+            progress.numbers.give_back(self.name, number, self.input);
         }
     }
 }

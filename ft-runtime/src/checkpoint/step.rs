@@ -63,6 +63,9 @@ impl StepCall {
     }
 
     /// What tells this call from the others of its name in the run. Without a key, calls are counted.
+    ///
+    /// A counted call that fails leaves its number to the next call with an equal [`input`](Self::input), which is taken
+    /// for another try. Give a key to steps that may fail without ending the run where arguments do not tell them apart.
     #[must_use]
     pub fn key<K: fmt::Display + ?Sized>(mut self, key: &K) -> Self {
         if self.run.is_some() {
@@ -72,6 +75,9 @@ impl StepCall {
     }
 
     /// The arguments: a record made with other ones is refused. Given several times, all of them count, in order.
+    ///
+    /// What is not given does not count. That goes for the `self` of a method: what its result depends on belongs into
+    /// the input or the key, too.
     #[must_use]
     pub fn input<I: Fingerprint + ?Sized>(mut self, input: &I) -> Self {
         if self.run.is_some() {

@@ -375,3 +375,34 @@ async fn futures_of_runs_and_steps_can_be_spawned() {
     let task = tokio::spawn(async move { store.scope(run("r").run(async { keyed(1, 4).await })).await });
     assert_eq!(task.await.unwrap().unwrap(), 4);
 }
+
+#[tokio::test]
+async fn the_number_of_a_failed_step_goes_to_no_call_with_other_arguments() {
+    for world in World::all() {
+        let store = world.store();
+        let sent = std::sync::Mutex::new(Vec::new());
+        let send = |item: u32, fails: bool| {
+            let step = Checkpoint::new().step("send").input(&item).at(site!());
+            let sent = &sent;
+            let body = async move {
+                sent.lock().unwrap().push(item);
+                if fails { Err(CRASH) } else { Ok(item) }
+            };
+            async move { step.calls::<Out>().run(body).await }
+        };
+        let failed = store.scope(run("r").run(async {
+            send(1, false).await?;
+            // Logged, and left for later.
+            send(2, true).await.unwrap_err();
+            send(3, false).await?;
+            Err(CRASH)
+        }));
+        failed.await.unwrap_err();
+        let resumed = store.scope(
+            run("r")
+                .run(async { Ok(100 * send(1, false).await? + 10 * send(2, false).await? + send(3, false).await?) }),
+        );
+        assert_eq!(resumed.await.unwrap(), 123);
+        assert_eq!(*sent.lock().unwrap(), [1, 2, 3, 2], "only what had failed is sent again");
+    }
+}
