@@ -35,6 +35,10 @@ struct Progress {
     /// A state was loaded: counted steps would be miscounted after a resume.
     has_state: bool,
     ended: bool,
+    /// Steps that are being executed.
+    executing: usize,
+    /// The claim is to be given back, by the last step that is being executed.
+    given_up: bool,
 }
 
 /// What this execution knows of a step.
@@ -76,13 +80,42 @@ impl Run {
                 states: HashSet::new(),
                 has_state: false,
                 ended: false,
+                executing: 0,
+                given_up: false,
             }),
         }
     }
 
-    /// Nothing is called in it any more.
-    pub(super) fn end(&self) {
-        lock(&self.progress).ended = true;
+    /// Nothing begins in it any more, as it has its result. That has to wait for every step: what a step returns later
+    /// would be lost, and a run that starts again would execute beside it.
+    pub(super) fn end(&self) -> Result<(), CheckpointError> {
+        let mut progress = lock(&self.progress);
+        progress.ended = true;
+        match progress.executing {
+            0 => Ok(()),
+            steps => Err(CheckpointError::StepsExecuting { run: self.id().into(), steps }),
+        }
+    }
+
+    /// Nothing begins in it any more, and its claim is given back: now, or when the last of its steps has ended, so that
+    /// nobody executes a step beside one of them.
+    pub(super) fn give_up(&self) {
+        let mut progress = lock(&self.progress);
+        progress.ended = true;
+        progress.given_up = true;
+        let last = progress.executing == 0;
+        drop(progress);
+        if last {
+            self.release();
+        }
+    }
+
+    fn release(&self) {
+        drop(self.store.backend().release(self.lease.clone()));
+    }
+
+    fn fenced(&self) -> CheckpointError {
+        StoreError::Fenced { run: self.id().into(), owner: None }.into()
     }
 
     pub(super) fn id(&self) -> &str {
@@ -115,7 +148,7 @@ impl Run {
     ) -> Result<Taken, CheckpointError> {
         let mut progress = lock(&self.progress);
         if progress.ended {
-            return Err(StoreError::Fenced { run: self.id().into(), owner: None }.into());
+            return Err(self.fenced());
         }
         let (key, number): (Arc<str>, _) = match key {
             Some(key) => (format!("{name}({key})").into(), None),
@@ -147,7 +180,7 @@ impl Run {
             });
         }
         let before = progress.steps.insert(Arc::clone(&key), Entry::Taken);
-        Ok(Taken { run: Arc::clone(self), name, number, key, input, before, answered: false })
+        Ok(Taken { run: Arc::clone(self), name, number, key, input, before, executing: false, answered: false })
     }
 
     /// Opens a state for one `Saved` at a time.
@@ -176,6 +209,7 @@ pub(super) struct Taken {
     name: &'static str,
     number: Option<u64>,
     before: Option<Entry>,
+    executing: bool,
     answered: bool,
 }
 
@@ -196,6 +230,32 @@ impl Taken {
         }
     }
 
+    /// From now on the step counts as being executed, until this is dropped.
+    pub(super) fn enter(&mut self) -> Result<(), CheckpointError> {
+        let mut progress = lock(&self.run.progress);
+        if progress.ended {
+            return Err(self.run.fenced());
+        }
+        progress.executing += 1;
+        self.executing = true;
+        Ok(())
+    }
+
+    /// Puts the key back, unless it is used up.
+    fn leave(&mut self, progress: &mut Progress) {
+        if self.answered {
+            progress.steps.insert(Arc::clone(&self.key), Entry::Done);
+            return;
+        }
+        match self.before.take() {
+            Some(entry) => progress.steps.insert(Arc::clone(&self.key), entry),
+            None => progress.steps.remove(&self.key),
+        };
+        if let Some(number) = self.number {
+            progress.numbers.give_back(self.name, number, self.input);
+        }
+    }
+
     /// From now on the step counts as handed to the store, even if nobody waits for the answer.
     pub(super) fn hand_over(&mut self, step: Step) -> Ticket<Vec<Appended>> {
         self.before = Some(Entry::Unanswered(step.clone()));
@@ -210,17 +270,14 @@ impl Taken {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        let mut progress = lock(&self.run.progress);
-        if self.answered {
-            progress.steps.insert(Arc::clone(&self.key), Entry::Done);
-            return;
-        }
-        match self.before.take() {
-            Some(entry) => progress.steps.insert(Arc::clone(&self.key), entry),
-            None => progress.steps.remove(&self.key),
-        };
-        if let Some(number) = self.number {
-            progress.numbers.give_back(self.name, number, self.input);
+        let run = Arc::clone(&self.run);
+        let mut progress = lock(&run.progress);
+        self.leave(&mut progress);
+        progress.executing -= usize::from(self.executing);
+        let last_out = self.executing && progress.given_up && progress.executing == 0;
+        drop(progress);
+        if last_out {
+            run.release();
         }
     }
 }

@@ -64,6 +64,9 @@ fn read<T: Recorded>(bytes: &[u8], schema: u16) -> Result<T, EnvelopeError> {
 /// # Cancel safety
 ///
 /// Dropping the future leaves the run resumable and gives the claim back.
+///
+/// Steps that were spawned may be executing still when the run fails or is dropped. Until the last of them has ended, the
+/// run is not given back and answers [`CheckpointError::RunBusy`], which is transient.
 pub struct RunSession<T, E> {
     call: RunCall,
     site: Option<&'static Site>,
@@ -83,7 +86,8 @@ impl<T, E> RunSession<T, E> {
     ///
     /// # Errors
     ///
-    /// The body's own error, which leaves the run resumable; or a [`Rejected::Checkpoint`].
+    /// The body's own error, which leaves the run resumable; or a [`Rejected::Checkpoint`]. A body that returns `Ok`
+    /// while steps of it are still executing is [`CheckpointError::StepsExecuting`].
     pub async fn run<F: Future<Output = Result<T, E>>>(self, body: F) -> Result<T, E> {
         let opened = match self.claim() {
             Ok(claiming) => {
@@ -171,6 +175,7 @@ impl<T, E> RunSession<T, E> {
     }
 
     fn finish(&self, held: &Held, value: &T) -> Result<Ticket<()>, CheckpointError> {
+        held.run.end()?;
         let policy = &self.call.policy;
         let run = &held.run;
         let about = |error: EnvelopeError| error.about(&run.lease.run, "the result".into(), policy.version);
@@ -263,9 +268,8 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.run.end();
         if !self.finished {
-            drop(self.run.store.backend().release(self.run.lease.clone()));
+            self.run.give_up();
         }
     }
 }

@@ -146,7 +146,8 @@ fn read<T: Recorded>(bytes: &[u8], schema: u16) -> Result<T, EnvelopeError> {
 /// # Cancel safety
 ///
 /// Dropping the future before its body has ended records nothing. Dropped after that, the result is recorded all the
-/// same, and the next call under the key is answered with it.
+/// same, and the next call under the key is answered with it. A step that is being executed on another task keeps its
+/// run from being executed by anybody else, even after the run has failed; so drop it, or let it end.
 pub struct StepSession<T, E> {
     plan: Plan,
     schema: u16,
@@ -213,6 +214,9 @@ impl<T, E> StepSession<T, E> {
                 taken.answer();
             }
             return Begun::Answered(answer.map_err(|error| (self.reject)(error.into())));
+        }
+        if let Err(error) = taken.enter() {
+            return Begun::Answered(Err((self.reject)(error.into())));
         }
         if let Some(step) = taken.unanswered().cloned() {
             let ticket = taken.hand_over(step);
