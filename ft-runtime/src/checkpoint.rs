@@ -61,6 +61,7 @@ mod backend;
 pub mod envelope;
 mod error;
 mod fingerprint;
+mod inside;
 mod memory;
 mod numbers;
 mod owner;
@@ -82,6 +83,7 @@ pub(crate) use self::around::Around;
 pub use self::backend::Backend;
 pub use self::error::{CheckpointError, StoreError};
 pub use self::fingerprint::{Fingerprint, InputHash};
+pub use self::inside::{IdempotencyKey, idempotency_key};
 pub use self::policy::{Again, Checkpoint, Every};
 pub use self::record::{
     Appended, Claim, Claimed, Filter, Finish, Granted, Lease, Newest, Renewed, RunRecord, RunStatus, SaveState,
@@ -89,7 +91,7 @@ pub use self::record::{
 };
 pub use self::run::{RunCall, RunSession};
 pub use self::saved::Saved;
-pub use self::step::{IdempotencyKey, StepCall, StepSession, idempotency_key};
+pub use self::step::{StepCall, StepSession};
 pub use self::store::Store;
 pub use self::ticket::{Reply, Ticket, ticket};
 pub use self::value::Recorded;

@@ -4,14 +4,11 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::active::{Run, Taken};
-use super::around::Around;
 use super::envelope::{self, Envelope, EnvelopeError};
 use super::error::{CheckpointError, StoreError};
 use super::fingerprint::{Fingerprint, InputHash};
-use super::owner::uuid;
+use super::inside::{Inside, Nested};
 use super::record::{Appended, Step, StepRecord, unix_now};
 use super::value::{Recorded, check_name};
 use super::{Checkpoint, POLICY};
@@ -23,13 +20,14 @@ use crate::site::Site;
 
 /// A step about to be called: made by [`Checkpoint::step`].
 ///
-/// Its run, its key and its input are taken when it is made, not when it is first polled: so steps under `join!` get
-/// their numbers in the order in which they are written, and a step that is spawned stays in the run it was called in.
+/// Its context (run, deadline, store), its key and its input are taken when it is made, not when it is first polled: so
+/// steps under `join!` get their numbers in the order in which they are written, and a step that is spawned stays in the
+/// run, and under the deadline, that it was called in.
 #[derive(Debug)]
 pub struct StepCall {
     policy: Checkpoint,
     name: &'static str,
-    run: Option<Arc<Run>>,
+    context: Context,
     key: Option<String>,
     input: Result<InputHash, String>,
     site: Option<&'static Site>,
@@ -39,8 +37,10 @@ pub struct StepCall {
 /// What becomes of the call.
 #[derive(Debug)]
 enum Plan {
-    /// No run, or inside another step: just call.
+    /// No run: just call.
     Plain,
+    /// Inside another step: call, as a part of that step.
+    Nested(Nested),
     /// An error before anything happens.
     Refuse(CheckpointError),
     /// Answer from the record, or execute and record.
@@ -49,12 +49,12 @@ enum Plan {
 
 impl StepCall {
     pub(super) fn new(policy: Checkpoint, name: &'static str) -> Self {
-        let (run, in_step) = Around::with(|around| (around.run.clone(), around.step.is_some()));
-        let missing = policy.require_run && run.is_none();
+        let context = Context::current();
+        let missing = policy.require_run && context.around().run.is_none();
         Self {
             policy,
             name,
-            run: run.filter(|_| !in_step),
+            context,
             key: None,
             input: Ok(InputHash::default()),
             site: None,
@@ -68,7 +68,7 @@ impl StepCall {
     /// for another try. Give a key to steps that may fail without ending the run where arguments do not tell them apart.
     #[must_use]
     pub fn key<K: fmt::Display + ?Sized>(mut self, key: &K) -> Self {
-        if self.run.is_some() {
+        if self.context.around().run.is_some() {
             self.key = Some(key.to_string());
         }
         self
@@ -80,7 +80,7 @@ impl StepCall {
     /// the input or the key, too.
     #[must_use]
     pub fn input<I: Fingerprint + ?Sized>(mut self, input: &I) -> Self {
-        if self.run.is_some() {
+        if self.context.around().run.is_some() {
             self.input = self.input.and_then(|before| Ok(before.then(input.fingerprint()?)));
         }
         self
@@ -104,6 +104,7 @@ impl StepCall {
         self.take();
         StepSession {
             plan: self.plan.unwrap_or(Plan::Plain),
+            context: self.context,
             schema: self.policy.version,
             site: self.site,
             seal: envelope::seal::<R::Value>,
@@ -117,13 +118,13 @@ impl StepCall {
         if self.plan.is_some() {
             return;
         }
-        self.plan = Some(match &self.run {
+        self.plan = Some(match &self.context.around().run {
             None => Plan::Plain,
-            Some(run) => self.take_in(run).map_or_else(Plan::Refuse, Plan::Take),
+            Some(run) => self.take_in(run).unwrap_or_else(Plan::Refuse),
         });
     }
 
-    fn take_in(&self, run: &Arc<Run>) -> Result<Taken, CheckpointError> {
+    fn take_in(&self, run: &Arc<Run>) -> Result<Plan, CheckpointError> {
         check_name("step", self.name)?;
         if let Some(key) = &self.key {
             check_name("step's key", key)?;
@@ -133,7 +134,11 @@ impl StepCall {
             what: format!("the arguments of step `{}`", self.name),
             reason,
         })?;
-        run.take_step(self.name, self.key.as_deref(), input)
+        let key = self.key.as_deref();
+        Ok(match &self.context.around().step {
+            Some(step) => Plan::Nested(step.nest(self.name, key, input)),
+            None => Plan::Take(run.take_step(self.name, key, input)?),
+        })
     }
 }
 
@@ -150,6 +155,7 @@ fn read<T: Recorded>(bytes: &[u8], schema: u16) -> Result<T, EnvelopeError> {
 /// run from being executed by anybody else, even after the run has failed; so drop it, or let it end.
 pub struct StepSession<T, E> {
     plan: Plan,
+    context: Context,
     schema: u16,
     site: Option<&'static Site>,
     seal: fn(&T, u16) -> Result<Vec<u8>, EnvelopeError>,
@@ -166,6 +172,10 @@ impl<T, E> StepSession<T, E> {
     pub async fn run<F: Future<Output = Result<T, E>>>(mut self, body: F) -> Result<T, E> {
         let mut taken = match self.begin() {
             Begun::Plain => return body.await,
+            Begun::Nested(nested) => {
+                let outcome = self.inside(nested.inside()).scope(body).await;
+                return nested.end(outcome);
+            }
             Begun::Answered(answer) => return answer,
             Begun::Repeat(taken, ticket) => {
                 let appended = ticket.await;
@@ -173,7 +183,7 @@ impl<T, E> StepSession<T, E> {
             }
             Begun::Execute(taken) => taken,
         };
-        let value = inside(&taken).scope(body).await?;
+        let value = self.inside(Inside::new(&taken.key)).scope(body).await?;
         match self.hand_over(&mut taken, &value) {
             Ok(ticket) => {
                 let appended = ticket.await;
@@ -191,11 +201,15 @@ impl<T, E> StepSession<T, E> {
     pub fn run_blocking(mut self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let mut taken = match self.begin() {
             Begun::Plain => return body(),
+            Begun::Nested(nested) => {
+                let outcome = self.inside(nested.inside()).scope_blocking(body);
+                return nested.end(outcome);
+            }
             Begun::Answered(answer) => return answer,
             Begun::Repeat(taken, ticket) => return self.repeated(taken, ticket.wait()),
             Begun::Execute(taken) => taken,
         };
-        let value = inside(&taken).scope_blocking(body)?;
+        let value = self.inside(Inside::new(&taken.key)).scope_blocking(body)?;
         match self.hand_over(&mut taken, &value) {
             Ok(ticket) => self.end(taken, value, ticket.wait()),
             Err(error) => Err((self.reject)(error.into())),
@@ -205,6 +219,7 @@ impl<T, E> StepSession<T, E> {
     fn begin(&mut self) -> Begun<T, E> {
         let mut taken = match std::mem::replace(&mut self.plan, Plan::Plain) {
             Plan::Plain => return Begun::Plain,
+            Plan::Nested(nested) => return Begun::Nested(nested),
             Plan::Refuse(error) => return Begun::Answered(Err((self.reject)(error.into()))),
             Plan::Take(taken) => taken,
         };
@@ -223,6 +238,12 @@ impl<T, E> StepSession<T, E> {
             return Begun::Repeat(taken, ticket);
         }
         Begun::Execute(taken)
+    }
+
+    /// The context of the body: the one that the step was called in, inside the step.
+    fn inside(&mut self, step: Arc<Inside>) -> Context {
+        let called_in = std::mem::take(&mut self.context);
+        called_in.with_around(|around| around.step = Some(step)).under_current_deadline()
     }
 
     /// The recorded value. One that cannot be read is an error: executing again would repeat the step's effect.
@@ -321,56 +342,8 @@ impl<T, E> fmt::Debug for StepSession<T, E> {
 
 enum Begun<T, E> {
     Plain,
+    Nested(Nested),
     Answered(Result<T, E>),
     Repeat(Taken, super::Ticket<Vec<Appended>>),
     Execute(Taken),
-}
-
-/// The context of a step's body: steps inside of it are plain calls, and it has an idempotency key.
-fn inside(taken: &Taken) -> Context {
-    Context::current().with_around(|around| {
-        around.run = Some(Arc::clone(&taken.run));
-        around.step = Some(Arc::clone(&taken.key));
-    })
-}
-
-/// A key that is the same in every attempt at a step, in this process and after a crash.
-///
-/// Give it to the other side, so that a request that is sent again is recognised. It prints as a UUID.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct IdempotencyKey([u8; 32]);
-
-/// The key of the step that is being executed; `None` outside of a step.
-///
-/// It is made of the run's id and the step's key: make run ids unique for each piece of work, because the same id used
-/// for new work after its record was forgotten makes the same keys again. A run that starts again (`again`) makes new
-/// ones each time.
-///
-/// ```
-/// use ft_runtime::checkpoint::idempotency_key;
-/// assert_eq!(idempotency_key(), None);
-/// ```
-#[must_use]
-pub fn idempotency_key() -> Option<IdempotencyKey> {
-    Around::with(|around| {
-        let (run, step) = (around.run.as_ref()?, around.step.as_ref()?);
-        let mut hasher = Sha256::new();
-        hasher.update((run.id().len() as u64).to_le_bytes());
-        hasher.update(run.id());
-        hasher.update(run.incarnation.to_le_bytes());
-        hasher.update(step.as_bytes());
-        Some(IdempotencyKey(hasher.finalize().into()))
-    })
-}
-
-impl fmt::Display for IdempotencyKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&uuid(&self.0))
-    }
-}
-
-impl fmt::Debug for IdempotencyKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
 }
