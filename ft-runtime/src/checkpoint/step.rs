@@ -10,6 +10,7 @@ use super::error::{CheckpointError, StoreError};
 use super::fingerprint::{Fingerprint, InputHash};
 use super::inside::{Inside, Nested};
 use super::record::{Appended, Step, StepRecord, unix_now};
+use super::ticket::Ticket;
 use super::value::{Recorded, check_name};
 use super::{Checkpoint, POLICY};
 use crate::context::Context;
@@ -166,6 +167,8 @@ pub struct StepSession<T, E> {
 impl<T, E> StepSession<T, E> {
     /// Answers with the recorded result, or executes `body` and records what it returns. Only an `Ok` is recorded.
     ///
+    /// A value is what its record says from the first execution on: a field that is not serialised has its default.
+    ///
     /// # Errors
     ///
     /// The body's own error; or a [`Rejected::Checkpoint`].
@@ -185,7 +188,7 @@ impl<T, E> StepSession<T, E> {
         };
         let value = self.inside(Inside::new(&taken.key)).scope(body).await?;
         match self.hand_over(&mut taken, &value) {
-            Ok(ticket) => {
+            Ok((value, ticket)) => {
                 let appended = ticket.await;
                 self.end(taken, value, appended)
             }
@@ -211,7 +214,7 @@ impl<T, E> StepSession<T, E> {
         };
         let value = self.inside(Inside::new(&taken.key)).scope_blocking(body)?;
         match self.hand_over(&mut taken, &value) {
-            Ok(ticket) => self.end(taken, value, ticket.wait()),
+            Ok((value, ticket)) => self.end(taken, value, ticket.wait()),
             Err(error) => Err((self.reject)(error.into())),
         }
     }
@@ -254,14 +257,13 @@ impl<T, E> StepSession<T, E> {
         Ok(value)
     }
 
-    /// Seals the value, proves that it can be read back, and hands it to the store.
-    fn hand_over(&self, taken: &mut Taken, value: &T) -> Result<super::Ticket<Vec<Appended>>, CheckpointError> {
+    /// Seals the value, proves that it can be read back, and hands it to the store. From here on the value is the one
+    /// that was read back: what a replay will answer, whatever its `Serialize` leaves out.
+    fn hand_over(&self, taken: &mut Taken, value: &T) -> Result<(T, Ticket<Vec<Appended>>), CheckpointError> {
         let run = &taken.run;
         let sealed = (self.seal)(value, self.schema)
             .map_err(|error| error.about(run.id(), format!("step `{}`", taken.key), self.schema))?;
-        if let Err(error) = (self.read)(&sealed, self.schema) {
-            return Err(error.not_round_trip(run.id(), &taken.key));
-        }
+        let read = (self.read)(&sealed, self.schema).map_err(|error| error.not_round_trip(run.id(), &taken.key))?;
         let step = Step {
             lease: run.lease.clone(),
             key: Arc::clone(&taken.key),
@@ -271,7 +273,7 @@ impl<T, E> StepSession<T, E> {
             version: run.version.into(),
             at: unix_now(),
         };
-        Ok(taken.hand_over(step))
+        Ok((read, taken.hand_over(step)))
     }
 
     /// The store has answered a step that was executed.
@@ -344,6 +346,6 @@ enum Begun<T, E> {
     Plain,
     Nested(Nested),
     Answered(Result<T, E>),
-    Repeat(Taken, super::Ticket<Vec<Appended>>),
+    Repeat(Taken, Ticket<Vec<Appended>>),
     Execute(Taken),
 }

@@ -564,3 +564,36 @@ async fn a_step_is_under_the_deadline_it_was_called_in_and_the_one_it_is_awaited
     }));
     assert_eq!(done.await.unwrap(), 5);
 }
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Partly {
+    kept: u32,
+    #[serde(skip)]
+    lost: u32,
+}
+
+#[tokio::test]
+async fn the_first_execution_returns_what_a_replay_returns() {
+    for world in World::all() {
+        let store = world.store();
+        let partly = || async {
+            let step = Checkpoint::new().step("partly").key(&1).at(site!()).calls::<Result<Partly, Failed>>();
+            step.run(async { Ok(Partly { kept: 1, lost: 2 }) }).await
+        };
+        let call = || Checkpoint::new().run("r").named("work").calls::<Result<Partly, Failed>>();
+        let mut seen = Vec::new();
+        let failed = store.scope(call().run(async {
+            seen.push(partly().await?);
+            Err(CRASH)
+        }));
+        failed.await.unwrap_err();
+        let done = store.scope(call().run(async {
+            seen.push(partly().await?);
+            Ok(Partly { kept: 1, lost: 3 })
+        }));
+        let done = done.await.unwrap();
+        seen.push(done);
+        seen.push(store.scope_blocking(|| call().run_blocking(|| panic!("executed again"))).unwrap());
+        assert_eq!(seen, vec![Partly { kept: 1, lost: 0 }; 4]);
+    }
+}
