@@ -48,7 +48,9 @@
 //! Around calls that are cheaper to make again than to record: each step costs a sync of the disk (steps that are called
 //! at the same time share one). And where the code between steps is not deterministic: what it decides must follow from
 //! its arguments and from what its steps return. `select!` and time-outs over steps decide by the clock, so give such
-//! steps a `key`.
+//! steps a `key`. So does a branch that is taken because a step failed: only an `Ok` is recorded, and at the next
+//! execution the step may succeed and the branch not be taken. Give a `key` to the steps in such a branch, and to a step
+//! that fails without ending the run.
 //!
 //! The records of a run are read at once when it is opened, so a run should not have more of them than fit in memory.
 //! SQLite's log needs a local file system; a network one is not supported.
@@ -59,7 +61,9 @@ mod backend;
 pub mod envelope;
 mod error;
 mod fingerprint;
+mod inside;
 mod memory;
+mod numbers;
 mod owner;
 mod policy;
 mod record;
@@ -79,6 +83,7 @@ pub(crate) use self::around::Around;
 pub use self::backend::Backend;
 pub use self::error::{CheckpointError, StoreError};
 pub use self::fingerprint::{Fingerprint, InputHash};
+pub use self::inside::{IdempotencyKey, idempotency_key};
 pub use self::policy::{Again, Checkpoint, Every};
 pub use self::record::{
     Appended, Claim, Claimed, Filter, Finish, Granted, Lease, Newest, Renewed, RunRecord, RunStatus, SaveState,
@@ -86,7 +91,7 @@ pub use self::record::{
 };
 pub use self::run::{RunCall, RunSession};
 pub use self::saved::Saved;
-pub use self::step::{IdempotencyKey, StepCall, StepSession, idempotency_key};
+pub use self::step::{StepCall, StepSession};
 pub use self::store::Store;
 pub use self::ticket::{Reply, Ticket, ticket};
 pub use self::value::Recorded;

@@ -48,6 +48,19 @@ impl Context {
         self
     }
 
+    /// The checkpoint part.
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn around(&self) -> &crate::checkpoint::Around {
+        &self.around
+    }
+
+    /// This context, and under the deadline in force now where that is the earlier one.
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn under_current_deadline(self) -> Self {
+        let deadline = [self.deadline, Deadline::current()].into_iter().flatten().min();
+        Self { deadline, ..self }
+    }
+
     /// The deadline in it.
     pub fn deadline(&self) -> Option<Deadline> {
         self.deadline

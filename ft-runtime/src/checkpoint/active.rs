@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::error::{CheckpointError, StoreError};
 use super::fingerprint::InputHash;
+use super::numbers::Numbers;
 use super::record::{Appended, Granted, Lease, Step, StepRecord};
 use super::store::Store;
 use super::ticket::Ticket;
@@ -29,11 +30,15 @@ pub(crate) struct Run {
 #[derive(Debug)]
 struct Progress {
     steps: HashMap<Arc<str>, Entry>,
-    counts: HashMap<&'static str, u64>,
+    numbers: Numbers,
     states: HashSet<Arc<str>>,
     /// A state was loaded: counted steps would be miscounted after a resume.
     has_state: bool,
     ended: bool,
+    /// Steps that are being executed.
+    executing: usize,
+    /// The claim is to be given back, by the last step that is being executed.
+    given_up: bool,
 }
 
 /// What this execution knows of a step.
@@ -71,17 +76,46 @@ impl Run {
             site,
             progress: Mutex::new(Progress {
                 steps: steps.map(|step| (Arc::clone(&step.key), Entry::Recorded(step))).collect(),
-                counts: HashMap::new(),
+                numbers: Numbers::default(),
                 states: HashSet::new(),
                 has_state: false,
                 ended: false,
+                executing: 0,
+                given_up: false,
             }),
         }
     }
 
-    /// Nothing is called in it any more.
-    pub(super) fn end(&self) {
-        lock(&self.progress).ended = true;
+    /// Nothing begins in it any more, as it has its result. That has to wait for every step: what a step returns later
+    /// would be lost, and a run that starts again would execute beside it.
+    pub(super) fn end(&self) -> Result<(), CheckpointError> {
+        let mut progress = lock(&self.progress);
+        progress.ended = true;
+        match progress.executing {
+            0 => Ok(()),
+            steps => Err(CheckpointError::StepsExecuting { run: self.id().into(), steps }),
+        }
+    }
+
+    /// Nothing begins in it any more, and its claim is given back: now, or when the last of its steps has ended, so that
+    /// nobody executes a step beside one of them.
+    pub(super) fn give_up(&self) {
+        let mut progress = lock(&self.progress);
+        progress.ended = true;
+        progress.given_up = true;
+        let last = progress.executing == 0;
+        drop(progress);
+        if last {
+            self.release();
+        }
+    }
+
+    fn release(&self) {
+        drop(self.store.backend().release(self.lease.clone()));
+    }
+
+    fn fenced(&self) -> CheckpointError {
+        StoreError::Fenced { run: self.id().into(), owner: None }.into()
     }
 
     pub(super) fn id(&self) -> &str {
@@ -114,7 +148,7 @@ impl Run {
     ) -> Result<Taken, CheckpointError> {
         let mut progress = lock(&self.progress);
         if progress.ended {
-            return Err(StoreError::Fenced { run: self.id().into(), owner: None }.into());
+            return Err(self.fenced());
         }
         let (key, number): (Arc<str>, _) = match key {
             Some(key) => (format!("{name}({key})").into(), None),
@@ -122,9 +156,8 @@ impl Run {
                 if progress.has_state {
                     return Err(CheckpointError::KeyNeeded { run: self.id().into(), step: name.into() });
                 }
-                let count = progress.counts.entry(name).or_default();
-                *count += 1;
-                (format!("{name}#{count}").into(), Some(*count))
+                let number = progress.numbers.take(name, input);
+                (format!("{name}#{number}").into(), Some(number))
             }
         };
         let recorded = match progress.steps.get(&key) {
@@ -136,6 +169,9 @@ impl Run {
             }
         };
         if let Some(recorded) = recorded.filter(|recorded| *recorded != input) {
+            if let Some(number) = number {
+                progress.numbers.give_back(name, number, input);
+            }
             return Err(CheckpointError::InputChanged {
                 run: self.id().into(),
                 step: key.as_ref().into(),
@@ -144,7 +180,7 @@ impl Run {
             });
         }
         let before = progress.steps.insert(Arc::clone(&key), Entry::Taken);
-        Ok(Taken { run: Arc::clone(self), name, number, key, input, before, answered: false })
+        Ok(Taken { run: Arc::clone(self), name, number, key, input, before, executing: false, answered: false })
     }
 
     /// Opens a state for one `Saved` at a time.
@@ -173,6 +209,7 @@ pub(super) struct Taken {
     name: &'static str,
     number: Option<u64>,
     before: Option<Entry>,
+    executing: bool,
     answered: bool,
 }
 
@@ -193,6 +230,32 @@ impl Taken {
         }
     }
 
+    /// From now on the step counts as being executed, until this is dropped.
+    pub(super) fn enter(&mut self) -> Result<(), CheckpointError> {
+        let mut progress = lock(&self.run.progress);
+        if progress.ended {
+            return Err(self.run.fenced());
+        }
+        progress.executing += 1;
+        self.executing = true;
+        Ok(())
+    }
+
+    /// Puts the key back, unless it is used up.
+    fn leave(&mut self, progress: &mut Progress) {
+        if self.answered {
+            progress.steps.insert(Arc::clone(&self.key), Entry::Done);
+            return;
+        }
+        match self.before.take() {
+            Some(entry) => progress.steps.insert(Arc::clone(&self.key), entry),
+            None => progress.steps.remove(&self.key),
+        };
+        if let Some(number) = self.number {
+            progress.numbers.give_back(self.name, number, self.input);
+        }
+    }
+
     /// From now on the step counts as handed to the store, even if nobody waits for the answer.
     pub(super) fn hand_over(&mut self, step: Step) -> Ticket<Vec<Appended>> {
         self.before = Some(Entry::Unanswered(step.clone()));
@@ -207,20 +270,14 @@ impl Taken {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        let mut progress = lock(&self.run.progress);
-        if self.answered {
-            progress.steps.insert(Arc::clone(&self.key), Entry::Done);
-            return;
-        }
-        match self.before.take() {
-            Some(entry) => progress.steps.insert(Arc::clone(&self.key), entry),
-            None => progress.steps.remove(&self.key),
-        };
-        // A call that failed leaves its number to the next one, so that trying again in a loop records under the
-        // number that a replay asks for.
-        match progress.counts.get_mut(self.name) {
-            Some(count) if Some(*count) == self.number => *count -= 1,
-            _ => {}
+        let run = Arc::clone(&self.run);
+        let mut progress = lock(&run.progress);
+        self.leave(&mut progress);
+        progress.executing -= usize::from(self.executing);
+        let last_out = self.executing && progress.given_up && progress.executing == 0;
+        drop(progress);
+        if last_out {
+            run.release();
         }
     }
 }

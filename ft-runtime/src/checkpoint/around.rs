@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::active::Run;
+use super::inside::Inside;
 use super::store::Store;
 
 thread_local! {
@@ -15,8 +16,8 @@ thread_local! {
 pub(crate) struct Around {
     /// The run that is being executed.
     pub(crate) run: Option<Arc<Run>>,
-    /// Key of the step that is being executed: inside it, other steps are plain calls.
-    pub(crate) step: Option<Arc<str>>,
+    /// The step that is being executed: inside it, other steps are not recorded.
+    pub(crate) step: Option<Arc<Inside>>,
     /// The store for new runs, instead of the installed one.
     pub(crate) store: Option<Store>,
 }

@@ -236,6 +236,13 @@ pub enum CheckpointError {
         /// The step.
         step: String,
     },
+    /// The run returned `Ok` while steps of it were still executing. Their results belong to it: it stays resumable.
+    StepsExecuting {
+        /// The run.
+        run: String,
+        /// How many steps.
+        steps: usize,
+    },
     /// There is no run around a step that asked for one, or around a saved state.
     NoRun {
         /// The step or state.
@@ -357,6 +364,10 @@ impl fmt::Display for CheckpointError {
             Self::KeyNeeded { run, step } => write!(
                 f,
                 "step `{step}` needs `key = ..`, because run `{run}` has saved state: after a resume its n-th call is not the n-th one any more"
+            ),
+            Self::StepsExecuting { run, steps } => write!(
+                f,
+                "run `{run}` returned while {steps} of its steps were still executing; wait for their tasks, or abort them, before it returns"
             ),
             Self::NoRun { step } => {
                 write!(f, "`{step}` needs a run around it; call it from a function with `#[checkpoint(run = ..)]`")

@@ -49,7 +49,7 @@ impl InputHash {
 
     /// From the bytes that stand in the store.
     #[must_use]
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 

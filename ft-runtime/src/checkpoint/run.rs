@@ -64,6 +64,9 @@ fn read<T: Recorded>(bytes: &[u8], schema: u16) -> Result<T, EnvelopeError> {
 /// # Cancel safety
 ///
 /// Dropping the future leaves the run resumable and gives the claim back.
+///
+/// Steps that were spawned may be executing still when the run fails or is dropped. Until the last of them has ended, the
+/// run is not given back and answers [`CheckpointError::RunBusy`], which is transient.
 pub struct RunSession<T, E> {
     call: RunCall,
     site: Option<&'static Site>,
@@ -83,7 +86,8 @@ impl<T, E> RunSession<T, E> {
     ///
     /// # Errors
     ///
-    /// The body's own error, which leaves the run resumable; or a [`Rejected::Checkpoint`].
+    /// The body's own error, which leaves the run resumable; or a [`Rejected::Checkpoint`]. A body that returns `Ok`
+    /// while steps of it are still executing is [`CheckpointError::StepsExecuting`].
     pub async fn run<F: Future<Output = Result<T, E>>>(self, body: F) -> Result<T, E> {
         let opened = match self.claim() {
             Ok(claiming) => {
@@ -102,10 +106,10 @@ impl<T, E> RunSession<T, E> {
         };
         let value = held.context().scope(body).await?;
         let finished = match self.finish(&held, &value) {
-            Ok(ticket) => ticket.await.map_err(CheckpointError::from),
+            Ok((value, ticket)) => ticket.await.map(|()| value).map_err(CheckpointError::from),
             Err(error) => Err(error),
         };
-        self.close(held, value, finished)
+        self.close(held, finished)
     }
 
     /// As [`run`](Self::run), blocking the thread.
@@ -125,8 +129,11 @@ impl<T, E> RunSession<T, E> {
             Err(error) => return Err((self.reject)(error.into())),
         };
         let value = held.context().scope_blocking(body)?;
-        let finished = self.finish(&held, &value).and_then(|ticket| ticket.wait().map_err(CheckpointError::from));
-        self.close(held, value, finished)
+        let finished = self.finish(&held, &value).and_then(|(value, ticket)| {
+            ticket.wait()?;
+            Ok(value)
+        });
+        self.close(held, finished)
     }
 
     fn claim(&self) -> Result<Claiming, CheckpointError> {
@@ -170,28 +177,24 @@ impl<T, E> RunSession<T, E> {
         }
     }
 
-    fn finish(&self, held: &Held, value: &T) -> Result<Ticket<()>, CheckpointError> {
+    /// Hands the result to the store. From here on it is the value that was read back, as it will be answered again.
+    fn finish(&self, held: &Held, value: &T) -> Result<(T, Ticket<()>), CheckpointError> {
+        held.run.end()?;
         let policy = &self.call.policy;
         let run = &held.run;
         let about = |error: EnvelopeError| error.about(&run.lease.run, "the result".into(), policy.version);
         let output = (self.seal)(value, policy.version).map_err(about)?;
-        if let Err(error) = (self.read)(&output, policy.version) {
-            return Err(error.not_round_trip(&run.lease.run, "the result"));
-        }
+        let read =
+            (self.read)(&output, policy.version).map_err(|error| error.not_round_trip(&run.lease.run, "the result"))?;
         let at = unix_now();
         let expires_at = (policy.again != Again::Always).then(|| at.saturating_add(millis(policy.keep)));
         let finish = Finish { lease: run.lease.clone(), output: output.into(), expires_at, at };
-        Ok(run.store.backend().finish(finish))
+        Ok((read, run.store.backend().finish(finish)))
     }
 
-    fn close(&self, mut held: Held, value: T, finished: Result<(), CheckpointError>) -> Result<T, E> {
-        match finished {
-            Ok(()) => {
-                held.finished = true;
-                Ok(value)
-            }
-            Err(error) => Err((self.reject)(error.into())),
-        }
+    fn close(&self, mut held: Held, finished: Result<T, CheckpointError>) -> Result<T, E> {
+        held.finished = finished.is_ok();
+        finished.map_err(|error| (self.reject)(error.into()))
     }
 }
 
@@ -263,9 +266,8 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.run.end();
         if !self.finished {
-            drop(self.run.store.backend().release(self.run.lease.clone()));
+            self.run.give_up();
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Saved state: a value whose latest durable version is loaded again.
 
 mod cadence;
+mod failure;
 
 use std::any::type_name;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use self::cadence::Cadence;
+use self::failure::{Committing, Failure};
 use super::POLICY;
 use super::active::Run;
 use super::around::Around;
@@ -19,7 +20,6 @@ use super::ticket::Ticket;
 use super::value::Recorded;
 use crate::observe::{self, What};
 use crate::rejected::Rejected;
-use crate::sync::lock;
 use crate::time;
 
 /// Evolving state of a run: loaded from its latest durable version, or `T::default()` in a new run.
@@ -75,14 +75,6 @@ struct Link {
     name: Arc<str>,
     newest: Arc<Newest>,
     failure: Arc<Failure>,
-}
-
-/// A save that failed, until somebody has been told. It does not hold the store: a write that is under way must not keep
-/// it open.
-#[derive(Debug, Default)]
-struct Failure {
-    untold: AtomicBool,
-    error: Mutex<Option<StoreError>>,
 }
 
 impl<T: Recorded + Default> Saved<T> {
@@ -213,10 +205,12 @@ impl<T> Saved<T> {
         self.touched = false;
         self.unsaved = true;
         self.left -= 1;
-        if self.left == 0 || self.link.failure.untold.load(Ordering::Relaxed) { self.look() } else { Ok(()) }
+        if self.left == 0 || self.link.failure.is_untold() { self.look() } else { Ok(()) }
     }
 
     /// Saves the state as it is, and waits until it is durable.
+    ///
+    /// Dropped while it waits, the state is saved all the same; if that fails, the next mark or commit says so.
     ///
     /// # Errors
     ///
@@ -236,12 +230,12 @@ impl<T> Saved<T> {
         self.end_commit(answer)
     }
 
-    fn start_commit(&mut self) -> Result<Ticket<()>, CheckpointError> {
+    fn start_commit(&mut self) -> Result<Committing, CheckpointError> {
         let sealed = self.sealed()?;
         self.link.newest.put(sealed);
         self.touched = false;
         self.unsaved = false;
-        Ok(self.ask_to_write())
+        Ok(Committing::new(self.ask_to_write(), &self.link.failure))
     }
 
     fn end_commit(&mut self, answer: Result<(), StoreError>) -> Result<(), Rejected> {
@@ -331,23 +325,6 @@ impl<T> DerefMut for Saved<T> {
 impl<T: fmt::Debug> fmt::Debug for Saved<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Saved").field("name", &self.link.name).field("value", &self.value).finish_non_exhaustive()
-    }
-}
-
-impl Failure {
-    fn note(&self, answer: Result<(), StoreError>) {
-        if let Err(error) = answer {
-            *lock(&self.error) = Some(error);
-            self.untold.store(true, Ordering::Release);
-        }
-    }
-
-    /// The failure that nobody has been told of.
-    fn tell(&self) -> Result<(), CheckpointError> {
-        if !self.untold.swap(false, Ordering::Acquire) {
-            return Ok(());
-        }
-        lock(&self.error).take().map_or(Ok(()), |error| Err(error.into()))
     }
 }
 

@@ -4,15 +4,13 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::active::{Run, Taken};
-use super::around::Around;
 use super::envelope::{self, Envelope, EnvelopeError};
 use super::error::{CheckpointError, StoreError};
 use super::fingerprint::{Fingerprint, InputHash};
-use super::owner::uuid;
+use super::inside::{Inside, Nested};
 use super::record::{Appended, Step, StepRecord, unix_now};
+use super::ticket::Ticket;
 use super::value::{Recorded, check_name};
 use super::{Checkpoint, POLICY};
 use crate::context::Context;
@@ -23,13 +21,14 @@ use crate::site::{Entered, Site};
 
 /// A step about to be called: made by [`Checkpoint::step`].
 ///
-/// Its run, its key and its input are taken when it is made, not when it is first polled: so steps under `join!` get
-/// their numbers in the order in which they are written, and a step that is spawned stays in the run it was called in.
+/// Its context (run, deadline, store), its key and its input are taken when it is made, not when it is first polled: so
+/// steps under `join!` get their numbers in the order in which they are written, and a step that is spawned stays in the
+/// run, and under the deadline, that it was called in.
 #[derive(Debug)]
 pub struct StepCall {
     policy: Checkpoint,
     name: &'static str,
-    run: Option<Arc<Run>>,
+    context: Context,
     key: Option<String>,
     input: Result<InputHash, String>,
     site: Option<&'static Site>,
@@ -39,8 +38,10 @@ pub struct StepCall {
 /// What becomes of the call.
 #[derive(Debug)]
 enum Plan {
-    /// No run, or inside another step: just call.
+    /// No run: just call.
     Plain,
+    /// Inside another step: call, as a part of that step.
+    Nested(Nested),
     /// An error before anything happens.
     Refuse(CheckpointError),
     /// Answer from the record, or execute and record.
@@ -49,12 +50,12 @@ enum Plan {
 
 impl StepCall {
     pub(super) fn new(policy: Checkpoint, name: &'static str) -> Self {
-        let (run, in_step) = Around::with(|around| (around.run.clone(), around.step.is_some()));
-        let missing = policy.require_run && run.is_none();
+        let context = Context::current();
+        let missing = policy.require_run && context.around().run.is_none();
         Self {
             policy,
             name,
-            run: run.filter(|_| !in_step),
+            context,
             key: None,
             input: Ok(InputHash::default()),
             site: None,
@@ -63,18 +64,24 @@ impl StepCall {
     }
 
     /// What tells this call from the others of its name in the run. Without a key, calls are counted.
+    ///
+    /// A counted call that fails leaves its number to the next call with an equal [`input`](Self::input), which is taken
+    /// for another try. Give a key to steps that may fail without ending the run where arguments do not tell them apart.
     #[must_use]
     pub fn key<K: fmt::Display + ?Sized>(mut self, key: &K) -> Self {
-        if self.run.is_some() {
+        if self.context.around().run.is_some() {
             self.key = Some(key.to_string());
         }
         self
     }
 
     /// The arguments: a record made with other ones is refused. Given several times, all of them count, in order.
+    ///
+    /// What is not given does not count. That goes for the `self` of a method: what its result depends on belongs into
+    /// the input or the key, too.
     #[must_use]
     pub fn input<I: Fingerprint + ?Sized>(mut self, input: &I) -> Self {
-        if self.run.is_some() {
+        if self.context.around().run.is_some() {
             self.input = self.input.and_then(|before| Ok(before.then(input.fingerprint()?)));
         }
         self
@@ -98,6 +105,7 @@ impl StepCall {
         self.take();
         StepSession {
             plan: self.plan.unwrap_or(Plan::Plain),
+            context: self.context,
             schema: self.policy.version,
             site: self.site,
             seal: envelope::seal::<R::Value>,
@@ -111,13 +119,13 @@ impl StepCall {
         if self.plan.is_some() {
             return;
         }
-        self.plan = Some(match &self.run {
+        self.plan = Some(match &self.context.around().run {
             None => Plan::Plain,
-            Some(run) => self.take_in(run).map_or_else(Plan::Refuse, Plan::Take),
+            Some(run) => self.take_in(run).unwrap_or_else(Plan::Refuse),
         });
     }
 
-    fn take_in(&self, run: &Arc<Run>) -> Result<Taken, CheckpointError> {
+    fn take_in(&self, run: &Arc<Run>) -> Result<Plan, CheckpointError> {
         check_name("step", self.name)?;
         if let Some(key) = &self.key {
             check_name("step's key", key)?;
@@ -127,7 +135,11 @@ impl StepCall {
             what: format!("the arguments of step `{}`", self.name),
             reason,
         })?;
-        run.take_step(self.name, self.key.as_deref(), input)
+        let key = self.key.as_deref();
+        Ok(match &self.context.around().step {
+            Some(step) => Plan::Nested(step.nest(self.name, key, input)),
+            None => Plan::Take(run.take_step(self.name, key, input)?),
+        })
     }
 }
 
@@ -140,9 +152,11 @@ fn read<T: Recorded>(bytes: &[u8], schema: u16) -> Result<T, EnvelopeError> {
 /// # Cancel safety
 ///
 /// Dropping the future before its body has ended records nothing. Dropped after that, the result is recorded all the
-/// same, and the next call under the key is answered with it.
+/// same, and the next call under the key is answered with it. A step that is being executed on another task keeps its
+/// run from being executed by anybody else, even after the run has failed; so drop it, or let it end.
 pub struct StepSession<T, E> {
     plan: Plan,
+    context: Context,
     schema: u16,
     site: Option<&'static Site>,
     seal: fn(&T, u16) -> Result<Vec<u8>, EnvelopeError>,
@@ -153,12 +167,18 @@ pub struct StepSession<T, E> {
 impl<T, E> StepSession<T, E> {
     /// Answers with the recorded result, or executes `body` and records what it returns. Only an `Ok` is recorded.
     ///
+    /// A value is what its record says from the first execution on: a field that is not serialised has its default.
+    ///
     /// # Errors
     ///
     /// The body's own error; or a [`Rejected::Checkpoint`].
     pub async fn run<F: Future<Output = Result<T, E>>>(mut self, body: F) -> Result<T, E> {
         let mut taken = match self.begin() {
             Begun::Plain => return body.await,
+            Begun::Nested(nested) => {
+                let outcome = self.inside(nested.inside()).scope(body).await;
+                return nested.end(outcome);
+            }
             Begun::Answered(answer) => return answer,
             Begun::Repeat(taken, ticket) => {
                 let appended = ticket.await;
@@ -166,9 +186,9 @@ impl<T, E> StepSession<T, E> {
             }
             Begun::Execute(taken) => taken,
         };
-        let value = inside(&taken).scope(body).await?;
+        let value = self.inside(Inside::new(&taken.key)).scope(body).await?;
         match self.hand_over(&mut taken, &value) {
-            Ok(ticket) => {
+            Ok((value, ticket)) => {
                 let appended = ticket.await;
                 self.end(taken, value, appended)
             }
@@ -184,13 +204,17 @@ impl<T, E> StepSession<T, E> {
     pub fn run_blocking(mut self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let mut taken = match self.begin() {
             Begun::Plain => return body(),
+            Begun::Nested(nested) => {
+                let outcome = self.inside(nested.inside()).scope_blocking(body);
+                return nested.end(outcome);
+            }
             Begun::Answered(answer) => return answer,
             Begun::Repeat(taken, ticket) => return self.repeated(taken, ticket.wait()),
             Begun::Execute(taken) => taken,
         };
-        let value = inside(&taken).scope_blocking(body)?;
+        let value = self.inside(Inside::new(&taken.key)).scope_blocking(body)?;
         match self.hand_over(&mut taken, &value) {
-            Ok(ticket) => self.end(taken, value, ticket.wait()),
+            Ok((value, ticket)) => self.end(taken, value, ticket.wait()),
             Err(error) => Err((self.reject)(error.into())),
         }
     }
@@ -198,6 +222,7 @@ impl<T, E> StepSession<T, E> {
     fn begin(&mut self) -> Begun<T, E> {
         let mut taken = match std::mem::replace(&mut self.plan, Plan::Plain) {
             Plan::Plain => return Begun::Plain,
+            Plan::Nested(nested) => return Begun::Nested(nested),
             Plan::Refuse(error) => return Begun::Answered(Err((self.reject)(error.into()))),
             Plan::Take(taken) => taken,
         };
@@ -208,11 +233,20 @@ impl<T, E> StepSession<T, E> {
             }
             return Begun::Answered(answer.map_err(|error| (self.reject)(error.into())));
         }
+        if let Err(error) = taken.enter() {
+            return Begun::Answered(Err((self.reject)(error.into())));
+        }
         if let Some(step) = taken.unanswered().cloned() {
             let ticket = taken.hand_over(step);
             return Begun::Repeat(taken, ticket);
         }
         Begun::Execute(taken)
+    }
+
+    /// The context of the body: the one that the step was called in, inside the step.
+    fn inside(&mut self, step: Arc<Inside>) -> Context {
+        let called_in = std::mem::take(&mut self.context);
+        called_in.with_around(|around| around.step = Some(step)).under_current_deadline()
     }
 
     /// The recorded value. One that cannot be read is an error: executing again would repeat the step's effect.
@@ -223,14 +257,13 @@ impl<T, E> StepSession<T, E> {
         Ok(value)
     }
 
-    /// Seals the value, proves that it can be read back, and hands it to the store.
-    fn hand_over(&self, taken: &mut Taken, value: &T) -> Result<super::Ticket<Vec<Appended>>, CheckpointError> {
+    /// Seals the value, proves that it can be read back, and hands it to the store. From here on the value is the one
+    /// that was read back: what a replay will answer, whatever its `Serialize` leaves out.
+    fn hand_over(&self, taken: &mut Taken, value: &T) -> Result<(T, Ticket<Vec<Appended>>), CheckpointError> {
         let run = &taken.run;
         let sealed = (self.seal)(value, self.schema)
             .map_err(|error| error.about(run.id(), format!("step `{}`", taken.key), self.schema))?;
-        if let Err(error) = (self.read)(&sealed, self.schema) {
-            return Err(error.not_round_trip(run.id(), &taken.key));
-        }
+        let read = (self.read)(&sealed, self.schema).map_err(|error| error.not_round_trip(run.id(), &taken.key))?;
         let step = Step {
             lease: run.lease.clone(),
             key: Arc::clone(&taken.key),
@@ -240,7 +273,7 @@ impl<T, E> StepSession<T, E> {
             version: run.version.into(),
             at: unix_now(),
         };
-        Ok(taken.hand_over(step))
+        Ok((read, taken.hand_over(step)))
     }
 
     /// The store has answered a step that was executed.
@@ -311,57 +344,8 @@ impl<T, E> fmt::Debug for StepSession<T, E> {
 
 enum Begun<T, E> {
     Plain,
+    Nested(Nested),
     Answered(Result<T, E>),
-    Repeat(Taken, super::Ticket<Vec<Appended>>),
+    Repeat(Taken, Ticket<Vec<Appended>>),
     Execute(Taken),
-}
-
-/// The context of a step's body: steps inside of it are plain calls, and it has an idempotency key.
-fn inside(taken: &Taken) -> Context {
-    Context::current().with_around(|around| {
-        around.run = Some(Arc::clone(&taken.run));
-        around.step = Some(Arc::clone(&taken.key));
-    })
-}
-
-/// A key that is the same in every attempt at a step, in this process and after a crash.
-///
-/// Give it to the other side, so that a request that is sent again is recognised. It prints as a UUID.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct IdempotencyKey([u8; 32]);
-
-/// The key of the step that is being executed; `None` outside of a step.
-///
-/// One rule: it belongs to a step of one *started* run, and lives as long as the run's record. Every attempt at the run
-/// makes the same key; a run that is started anew under its id, because it starts again (`again`), was deleted, or was
-/// forgotten when its time was over, makes keys that were never made before. So work that must be done once should have
-/// been answered before its record is forgotten (`keep`).
-///
-/// ```
-/// use ft_runtime::checkpoint::idempotency_key;
-/// assert_eq!(idempotency_key(), None);
-/// ```
-#[must_use]
-pub fn idempotency_key() -> Option<IdempotencyKey> {
-    Around::with(|around| {
-        let (run, step) = (around.run.as_ref()?, around.step.as_ref()?);
-        let mut hasher = Sha256::new();
-        hasher.update((run.id().len() as u64).to_le_bytes());
-        hasher.update(run.id());
-        hasher.update(run.incarnation.to_le_bytes());
-        hasher.update(step.as_bytes());
-        Some(IdempotencyKey(hasher.finalize().into()))
-    })
-}
-
-impl fmt::Display for IdempotencyKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&uuid(&self.0))
-    }
-}
-
-impl fmt::Debug for IdempotencyKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
 }

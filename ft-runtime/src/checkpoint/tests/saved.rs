@@ -1,11 +1,13 @@
 //! Saved state.
 
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::World;
+use crate::checkpoint::sqlite::Sqlite;
 use crate::checkpoint::{Checkpoint, CheckpointError, Every, RunSession, Saved, Store};
 use crate::observe::{self, What};
 use crate::{Error, Rejected, site};
@@ -225,7 +227,7 @@ async fn a_counted_step_beside_a_state_is_told_to_have_a_key() {
 #[tokio::test]
 async fn a_save_that_failed_is_told_at_the_next_mark() {
     let world = World::sqlite();
-    let sqlite = Arc::new(crate::checkpoint::sqlite::Sqlite::open_as_new_owner(&world.path()).unwrap());
+    let sqlite = Arc::new(Sqlite::open_as_new_owner(&world.path()).unwrap());
     let store = Store::from_backend(sqlite.clone());
     let outcome = store.scope(run(2).run(async {
         let mut state = load().await?;
@@ -237,6 +239,29 @@ async fn a_save_that_failed_is_told_at_the_next_mark() {
         let error = refused(state.mark().await.map_err(Failed::from));
         assert!(matches!(error, CheckpointError::Store(_)), "{error:?}");
         state.commit().await?;
+        Ok(1)
+    }));
+    outcome.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_commit_that_was_cancelled_tells_of_its_failure_at_the_next_mark() {
+    let world = World::sqlite();
+    let sqlite = Arc::new(Sqlite::open_as_new_owner(&world.path()).unwrap());
+    let store = Store::from_backend(sqlite.clone());
+    let outcome = store.scope(run(1_000_000).run(async {
+        let mut state = load().await?;
+        state.cursor = 5;
+        sqlite.fail_next_commit();
+        sqlite.while_stalled(|| {
+            let mut commit = std::pin::pin!(state.commit());
+            assert!(commit.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        });
+        // Answered after the save that is under way.
+        let _ = store.runs(Default::default()).await;
+        let error = refused(state.mark().await.map_err(Failed::from));
+        assert!(matches!(error, CheckpointError::Store(_)), "{error:?}");
+        state.mark().await?;
         Ok(1)
     }));
     outcome.await.unwrap();
