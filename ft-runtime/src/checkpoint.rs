@@ -43,6 +43,10 @@
 //! - What happened after the last record is executed again. Give the other side the [`idempotency_key`], so that it
 //!   recognises what it has seen.
 //!
+//! One limit is SQLite's: the newest records stand in its log (`ft.db-wal`) until they are folded into the database, and
+//! a log that was damaged or left behind when the file was copied reads as if they had never been written. Copy a store
+//! with `sqlite3 ft.db ".backup copy.db"`.
+//!
 //! # When not to use it
 //!
 //! Around calls that are cheaper to make again than to record: each step costs a sync of the disk (steps that are called

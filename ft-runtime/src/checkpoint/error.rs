@@ -111,7 +111,10 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownScheme { url } => {
-                write!(f, "`{url}` names no known kind of store; use `sqlite:PATH` or `memory:`")
+                write!(
+                f,
+                "`{url}` (given to Store::open, or in FT_STORE) names no known kind of store; use `sqlite:PATH` or `memory:`"
+            )
             }
             Self::NotWritable { path, reason } => write!(
                 f,
@@ -359,7 +362,7 @@ impl fmt::Display for CheckpointError {
             ),
             Self::DuplicateKey { run, step } => write!(
                 f,
-                "`{step}` is used twice in run `{run}`; its key must tell the calls apart: put what differs into `key = ..`"
+                "`{step}` is used twice in run `{run}`; its key must tell the calls apart: put what differs into `key = ..`; if a retry around several steps calls them again, put it on each step, or on the run"
             ),
             Self::KeyNeeded { run, step } => write!(
                 f,

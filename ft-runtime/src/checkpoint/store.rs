@@ -25,7 +25,7 @@ static INSTALLED: Mutex<Option<Store>> = Mutex::new(None);
 /// A place where runs, steps and saved states are kept: a cheap handle, to be cloned.
 ///
 /// A program that does nothing uses `sqlite:.ft/ft.db` under its working directory, or what the environment variable
-/// `FT_STORE` names.
+/// `FT_STORE` names. A working directory differs with how a program is started: name a place for a service.
 ///
 /// | URL | store |
 /// |---|---|
@@ -96,7 +96,7 @@ impl Store {
             return Ok(store.clone());
         }
         // Opened under the lock: a second caller waits for this one instead of opening it too.
-        let url = env::var("FT_STORE").unwrap_or_else(|_| DEFAULT_URL.into());
+        let url = env::var("FT_STORE").ok().filter(|url| !url.is_empty()).unwrap_or_else(|| DEFAULT_URL.into());
         let store = Self::open(&url)?;
         *installed = Some(store.clone());
         Ok(store)
