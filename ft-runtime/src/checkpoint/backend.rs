@@ -1,6 +1,7 @@
 //! The trait that a store implements.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::record::{
     Appended, Claim, Claimed, Filter, Finish, Lease, Renewed, RunRecord, SaveState, StateRecord, Step, StepRecord,
@@ -49,8 +50,11 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// Keeps every claim of this owner alive.
     fn renew(&self) -> Ticket<Renewed>;
 
-    /// Runs in the order of their ids.
+    /// Runs in the order of their ids, without their outputs.
     fn list(&self, filter: Filter) -> Ticket<Vec<RunRecord>>;
+
+    /// The sealed output of a run; `None` if there is no such run, or it is not finished.
+    fn output(&self, run: &str) -> Ticket<Option<Arc<[u8]>>>;
 
     /// The recorded steps of a run, in the order in which they were recorded.
     fn steps(&self, run: &str) -> Ticket<Vec<StepRecord>>;

@@ -31,6 +31,7 @@ struct Shared {
 #[derive(Debug)]
 struct Run {
     record: RunRecord,
+    output: Option<Arc<[u8]>>,
     steps: Vec<StepRecord>,
     /// Where in `steps` a key stands.
     places: HashMap<Arc<str>, usize>,
@@ -112,7 +113,8 @@ impl Backend for Memory {
         Ticket::ready(shared.held(&finish.lease, &self.owner).map(|run| {
             run.record.status = RunStatus::Finished;
             run.record.owner = None;
-            run.record.output = Some(finish.output);
+            run.record.output_len = Some(finish.output.len() as u64);
+            run.output = Some(finish.output);
             run.record.updated_at = finish.at;
             run.record.finished_at = Some(finish.at);
             run.record.expires_at = finish.expires_at;
@@ -140,6 +142,11 @@ impl Backend for Memory {
             .filter(|run| filter.status.is_none_or(|status| run.status == status))
             .filter(|run| filter.after.as_ref().is_none_or(|after| run.run > *after));
         Ticket::ready(Ok(runs.take(filter.limit as usize).cloned().collect()))
+    }
+
+    fn output(&self, run: &str) -> Ticket<Option<Arc<[u8]>>> {
+        let shared = self.lock();
+        Ticket::ready(Ok(shared.runs.get(run).and_then(|run| run.output.clone())))
     }
 
     fn steps(&self, run: &str) -> Ticket<Vec<StepRecord>> {
@@ -175,14 +182,15 @@ impl Shared {
             RunStatus::Cancelled => return Claimed::Cancelled,
             RunStatus::Finished => {
                 if !claim.again && !expired {
-                    return Claimed::Finished(record.output.clone().unwrap_or_default());
+                    return Claimed::Finished(run.output.clone().unwrap_or_default());
                 }
                 record.status = RunStatus::Running;
                 record.function = claim.function.to_string();
                 record.version = claim.version;
                 record.incarnation = token;
                 record.attempts = 0;
-                record.output = None;
+                record.output_len = None;
+                run.output = None;
                 record.created_at = claim.at;
                 record.finished_at = None;
                 record.expires_at = None;
@@ -223,16 +231,7 @@ impl Shared {
         }
         run.places.insert(Arc::clone(&step.key), run.steps.len());
         let seq = run.steps.len() as u64 + 1;
-        run.steps.push(StepRecord {
-            key: step.key,
-            seq,
-            schema: step.schema,
-            input: step.input,
-            value: step.value,
-            token: step.lease.token,
-            version: step.version,
-            recorded_at: step.at,
-        });
+        run.steps.push(StepRecord::new(seq, step));
         Appended::Recorded { seq }
     }
 
@@ -246,16 +245,8 @@ impl Shared {
         });
         let kept = older.map(|old| old.generation).max();
         run.states.retain(|old| old.name != state.name || Some(old.generation) == kept);
-        run.states.push(StateRecord {
-            name: state.name,
-            generation: state.generation,
-            type_name: state.type_name.to_owned(),
-            value,
-            steps: run.steps.len() as u64,
-            token: state.lease.token,
-            version: state.version,
-            recorded_at: state.at,
-        });
+        let steps = run.steps.len() as u64;
+        run.states.push(StateRecord::new(state, value, steps));
         Ok(())
     }
 
@@ -303,21 +294,8 @@ impl Shared {
 impl Run {
     fn new(claim: &Claim, owner: &str, token: u64) -> Self {
         Self {
-            record: RunRecord {
-                run: claim.run.to_string(),
-                function: claim.function.to_string(),
-                version: claim.version,
-                status: RunStatus::Running,
-                owner: Some(owner.to_owned()),
-                token,
-                attempts: 1,
-                incarnation: token,
-                output: None,
-                created_at: claim.at,
-                updated_at: claim.at,
-                finished_at: None,
-                expires_at: None,
-            },
+            record: RunRecord::started(claim, owner, token),
+            output: None,
             steps: Vec::new(),
             places: HashMap::new(),
             states: Vec::new(),

@@ -1,4 +1,6 @@
 //! What a store is asked to write, and what it answers: plain data, free of serde and of generics.
+//!
+//! Fields may be added, so each is made by its constructor and changed field by field.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,6 +22,7 @@ pub(crate) fn millis(duration: Duration) -> i64 {
 
 /// The right to write to one run: what every write is checked against, in the transaction that writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Lease {
     /// The run.
     pub run: Arc<str>,
@@ -27,8 +30,16 @@ pub struct Lease {
     pub token: u64,
 }
 
+impl Lease {
+    /// The right that a claim of `run` was granted with `token`.
+    pub fn new(run: impl Into<Arc<str>>, token: u64) -> Self {
+        Self { run: run.into(), token }
+    }
+}
+
 /// Asks to execute a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Claim {
     /// The run.
     pub run: Arc<str>,
@@ -40,6 +51,13 @@ pub struct Claim {
     pub again: bool,
     /// The time of day, for expiry. A store with a clock of its own uses that.
     pub at: UnixMillis,
+}
+
+impl Claim {
+    /// Asks for `run` now, by version 0 of `function`, not again if it is finished.
+    pub fn new(run: impl Into<Arc<str>>, function: impl Into<Arc<str>>) -> Self {
+        Self { run: run.into(), function: function.into(), version: 0, again: false, at: unix_now() }
+    }
 }
 
 /// The answer to a [`Claim`]. Nothing was changed unless it is `Granted`.
@@ -71,6 +89,7 @@ pub enum Claimed {
 
 /// A run that was claimed, with all that is recorded of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Granted {
     /// What to write with from now on.
     pub token: u64,
@@ -82,8 +101,17 @@ pub struct Granted {
     pub steps: Vec<StepRecord>,
 }
 
+impl Granted {
+    /// A grant of a run that has recorded `steps`.
+    #[must_use]
+    pub fn new(token: u64, attempts: u32, incarnation: u64, steps: Vec<StepRecord>) -> Self {
+        Self { token, attempts, incarnation, steps }
+    }
+}
+
 /// A step's result on its way into the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Step {
     /// Who writes.
     pub lease: Lease,
@@ -101,8 +129,17 @@ pub struct Step {
     pub at: UnixMillis,
 }
 
+impl Step {
+    /// A step without arguments, recorded now: schema and version are 0.
+    pub fn new(lease: Lease, key: impl Into<Arc<str>>, value: impl Into<Arc<[u8]>>) -> Self {
+        let (input, at) = (InputHash::default(), unix_now());
+        Self { lease, key: key.into(), schema: 0, input, value: value.into(), version: 0, at }
+    }
+}
+
 /// A recorded step.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StepRecord {
     /// Name and key of the step, unique in its run.
     pub key: Arc<str>,
@@ -120,6 +157,15 @@ pub struct StepRecord {
     pub version: u32,
     /// When it was recorded.
     pub recorded_at: UnixMillis,
+}
+
+impl StepRecord {
+    /// What is recorded of `step`, the `seq`-th of its run.
+    #[must_use]
+    pub fn new(seq: u64, step: Step) -> Self {
+        let Step { lease, key, schema, input, value, version, at } = step;
+        Self { key, seq, schema, input, value, token: lease.token, version, recorded_at: at }
+    }
 }
 
 /// The answer for one [`Step`] of an append.
@@ -172,6 +218,7 @@ impl Newest {
 ///
 /// The store keeps it and the newest older version that is not `bad`, and deletes the others.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct SaveState {
     /// Who writes.
     pub lease: Lease,
@@ -191,8 +238,22 @@ pub struct SaveState {
     pub at: UnixMillis,
 }
 
+impl SaveState {
+    /// A version marked now, by version 0 of the code; no version before it is bad.
+    pub fn new(
+        lease: Lease,
+        name: impl Into<Arc<str>>,
+        generation: u64,
+        type_name: &'static str,
+        value: Arc<Newest>,
+    ) -> Self {
+        Self { lease, name: name.into(), generation, bad: None, type_name, value, version: 0, at: unix_now() }
+    }
+}
+
 /// A stored version of a saved state.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StateRecord {
     /// The state's name in its run.
     pub name: Arc<str>,
@@ -212,8 +273,19 @@ pub struct StateRecord {
     pub recorded_at: UnixMillis,
 }
 
+impl StateRecord {
+    /// What is stored of `state`: the `value` taken out of it, when `steps` steps of the run had been recorded.
+    #[must_use]
+    pub fn new(state: SaveState, value: Arc<[u8]>, steps: u64) -> Self {
+        let SaveState { lease, name, generation, type_name, version, at, .. } = state;
+        let type_name = type_name.to_owned();
+        Self { name, generation, type_name, value, steps, token: lease.token, version, recorded_at: at }
+    }
+}
+
 /// Ends a run with its result: the output is kept, the saved states are deleted, in one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finish {
     /// Who writes.
     pub lease: Lease,
@@ -223,6 +295,13 @@ pub struct Finish {
     pub expires_at: Option<UnixMillis>,
     /// When it finished.
     pub at: UnixMillis,
+}
+
+impl Finish {
+    /// Ends a run now; its output is kept until the run is started again.
+    pub fn new(lease: Lease, output: impl Into<Arc<[u8]>>) -> Self {
+        Self { lease, output: output.into(), expires_at: None, at: unix_now() }
+    }
 }
 
 /// Where a run stands.
@@ -255,6 +334,7 @@ impl RunStatus {
 
 /// What the store knows of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RunRecord {
     /// The run's id.
     pub run: String,
@@ -272,8 +352,8 @@ pub struct RunRecord {
     pub attempts: u32,
     /// Which start of the run this is: the token of the claim that started it, which no other start in the store has.
     pub incarnation: u64,
-    /// Its sealed output, if it is finished.
-    pub output: Option<Arc<[u8]>>,
+    /// Bytes of its sealed output, if it is finished; [`Store::output`](super::Store::output) reads them.
+    pub output_len: Option<u64>,
     /// When it was started.
     pub created_at: UnixMillis,
     /// When it was last claimed or finished.
@@ -284,8 +364,44 @@ pub struct RunRecord {
     pub expires_at: Option<UnixMillis>,
 }
 
+impl RunRecord {
+    /// A run that `owner` starts with this claim and this token.
+    ///
+    /// ```
+    /// use ft_runtime::checkpoint::{Claim, RunRecord, RunStatus};
+    ///
+    /// let run = RunRecord::started(&Claim::new("order-42", "place_order"), "owner", 7);
+    /// assert_eq!((run.status, run.token, run.attempts, run.incarnation), (RunStatus::Running, 7, 1, 7));
+    /// ```
+    pub fn started(claim: &Claim, owner: impl Into<String>, token: u64) -> Self {
+        Self {
+            run: claim.run.to_string(),
+            function: claim.function.to_string(),
+            version: claim.version,
+            status: RunStatus::Running,
+            owner: Some(owner.into()),
+            token,
+            attempts: 1,
+            incarnation: token,
+            output_len: None,
+            created_at: claim.at,
+            updated_at: claim.at,
+            finished_at: None,
+            expires_at: None,
+        }
+    }
+}
+
 /// Which runs to list, in the order of their ids.
+///
+/// ```
+/// use ft_runtime::checkpoint::{Filter, RunStatus};
+///
+/// let orders = Filter::default().prefix("order-").status(RunStatus::Running).limit(100);
+/// # assert_eq!((&*orders.prefix, orders.status, orders.limit), ("order-", Some(RunStatus::Running), 100));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Filter {
     /// Only ids that start with this.
     pub prefix: String,
@@ -297,6 +413,32 @@ pub struct Filter {
     pub limit: u32,
 }
 
+impl Filter {
+    /// Only ids that start with this.
+    #[must_use]
+    pub fn prefix(self, prefix: impl Into<String>) -> Self {
+        Self { prefix: prefix.into(), ..self }
+    }
+
+    /// Only runs that stand here.
+    #[must_use]
+    pub fn status(self, status: RunStatus) -> Self {
+        Self { status: Some(status), ..self }
+    }
+
+    /// Only ids after this one: the last id of the page before.
+    #[must_use]
+    pub fn after(self, run: impl Into<String>) -> Self {
+        Self { after: Some(run.into()), ..self }
+    }
+
+    /// At most so many.
+    #[must_use]
+    pub fn limit(self, limit: u32) -> Self {
+        Self { limit, ..self }
+    }
+}
+
 impl Default for Filter {
     fn default() -> Self {
         Self { prefix: String::new(), status: None, after: None, limit: 1000 }
@@ -305,6 +447,7 @@ impl Default for Filter {
 
 /// The answer to a renewal.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Renewed {
     /// Runs that this process held and holds no longer: they must stop.
     pub lost: Vec<String>,

@@ -143,6 +143,10 @@ impl Backend for Sqlite {
         self.ask(filter)
     }
 
+    fn output(&self, run: &str) -> Ticket<Option<Arc<[u8]>>> {
+        self.ask(requests::Output(run.to_owned()))
+    }
+
     fn steps(&self, run: &str) -> Ticket<Vec<StepRecord>> {
         self.ask(requests::Steps(run.to_owned()))
     }

@@ -130,9 +130,15 @@ impl Store {
         self.backend.owner()
     }
 
-    /// Runs, in the order of their ids.
+    /// Runs, in the order of their ids. Their outputs are left where they are: see [`output`](Self::output).
     pub fn runs(&self, filter: Filter) -> Ticket<Vec<RunRecord>> {
         self.backend.list(filter)
+    }
+
+    /// The output of a finished run, as it was recorded: [`Envelope::parse`](super::envelope::Envelope::parse) opens it.
+    /// `None` if there is no such run, or it is not finished.
+    pub fn output(&self, run: &str) -> Ticket<Option<Arc<[u8]>>> {
+        self.backend.output(run)
     }
 
     /// The recorded steps of a run, in the order in which they were recorded.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-pub(super) use self::runs::{Delete, Release};
+pub(super) use self::runs::{Delete, Output, Release};
 pub(super) use self::states::States;
 pub(super) use self::steps::{Append, Steps};
 use super::writer::Hands;

@@ -178,6 +178,10 @@ fn a_finished_run_answers_until_its_time_is_over_and_then_its_name_is_free() {
         store.finish(finish("r", 1, 5000)).wait().unwrap();
         assert!(store.states("r", "s").wait().unwrap().is_empty(), "the states go with the finish");
 
+        assert_eq!(store.list(Filter::default()).wait().unwrap()[0].output_len, Some(3));
+        assert_eq!(store.output("r").wait(), Ok(Some(Arc::from(*b"out"))));
+        assert_eq!(store.output("other").wait(), Ok(None));
+
         let at = |at| Claim { at, ..claim("r") };
         assert_eq!(store.claim(at(5099)).wait().unwrap(), Claimed::Finished(Arc::from(*b"out")));
         let other = Claim { function: "other".into(), ..at(5099) };
@@ -185,6 +189,8 @@ fn a_finished_run_answers_until_its_time_is_over_and_then_its_name_is_free() {
 
         let anew = granted(store.claim(Claim { at: 5100, ..other }).wait().unwrap());
         assert_eq!((anew.token, anew.attempts, anew.incarnation), (2, 1, 2));
+        assert_eq!(store.output("r").wait(), Ok(None));
+        assert_eq!(store.list(Filter::default()).wait().unwrap()[0].output_len, None);
         assert!(anew.steps.is_empty());
     }
 }

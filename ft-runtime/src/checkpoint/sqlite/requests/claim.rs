@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::runs::{delete, forget, run_record};
+use super::runs::{delete, forget, output_of, run_columns, run_record};
 use super::steps::steps_of;
 use super::{Ask, Executed, is_senseless, senseless};
 use crate::checkpoint::error::StoreError;
@@ -35,10 +35,7 @@ impl Ask for Claim {
 
 fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
     let known = db
-        .prepare_cached(concat!(
-            "SELECT run, function, version, status, owner, token, attempts, incarnation, output, created_at, ",
-            "updated_at, finished_at, expires_at FROM ft_run WHERE run = ?1"
-        ))?
+        .prepare_cached(concat!("SELECT ", run_columns!(), " FROM ft_run WHERE run = ?1"))?
         .query_row([&*claim.run], run_record)
         .optional()?;
     let Some(known) = known else {
@@ -67,7 +64,7 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
         RunStatus::Cancelled => return Ok(Ok(Claimed::Cancelled)),
         RunStatus::Finished => {
             if !claim.again && !expired {
-                return Ok(Ok(Claimed::Finished(known.output.unwrap_or_default())));
+                return Ok(Ok(Claimed::Finished(output_of(db, &claim.run)?.unwrap_or_default())));
             }
             created_at = claim.at;
             starts_again = true;

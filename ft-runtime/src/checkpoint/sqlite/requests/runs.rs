@@ -4,10 +4,19 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Ask, Executed, count, fence, fenced, is_senseless, reason, senseless};
+use super::{Ask, Executed, blob, count, fence, fenced, is_senseless, reason, senseless};
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::record::{Filter, Finish, Lease, RunRecord, RunStatus};
 use crate::checkpoint::sqlite::writer::Hands;
+
+/// What [`run_record`] reads. The length of an output is known without reading it.
+macro_rules! run_columns {
+    () => {
+        "run, function, version, status, owner, token, attempts, incarnation, octet_length(output), created_at, \
+         updated_at, finished_at, expires_at"
+    };
+}
+pub(super) use run_columns;
 
 impl Ask for Finish {
     type Answer = ();
@@ -75,6 +84,24 @@ impl Ask for Delete {
     }
 }
 
+/// Reads the output of a run.
+pub(in crate::checkpoint::sqlite) struct Output(pub(in crate::checkpoint::sqlite) String);
+
+impl Ask for Output {
+    type Answer = Option<Arc<[u8]>>;
+    const READ: bool = true;
+
+    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<Option<Arc<[u8]>>> {
+        output_of(db, &self.0).map(Ok)
+    }
+}
+
+pub(super) fn output_of(db: &Connection, run: &str) -> rusqlite::Result<Option<Arc<[u8]>>> {
+    db.prepare_cached("SELECT output FROM ft_run WHERE run = ?1 AND output IS NOT NULL")?
+        .query_row([run], |row| blob(row, 0))
+        .optional()
+}
+
 impl Ask for Filter {
     type Answer = Vec<RunRecord>;
     const READ: bool = true;
@@ -82,8 +109,9 @@ impl Ask for Filter {
     fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<Vec<RunRecord>> {
         // `substr` instead of LIKE, in which a user's `%` and `_` would mean something.
         db.prepare_cached(concat!(
-            "SELECT run, function, version, status, owner, token, attempts, incarnation, output, created_at, ",
-            "updated_at, finished_at, expires_at FROM ft_run WHERE run >= ?1 AND substr(run, 1, length(?1)) = ?1 ",
+            "SELECT ",
+            run_columns!(),
+            " FROM ft_run WHERE run >= ?1 AND substr(run, 1, length(?1)) = ?1 ",
             "AND (?2 IS NULL OR status = ?2) AND (?3 IS NULL OR run > ?3) ORDER BY run LIMIT ?4"
         ))?
         .query_map(params![self.prefix, self.status.map(RunStatus::as_str), self.after, self.limit], run_record)?
@@ -111,7 +139,7 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         token: count(row, 5)?,
         attempts: row.get(6)?,
         incarnation: count(row, 7)?,
-        output: row.get_ref(8)?.as_bytes_or_null()?.map(Arc::from),
+        output_len: row.get_ref(8)?.as_i64_or_null()?.map(|_| count(row, 8)).transpose()?,
         created_at: row.get(9)?,
         updated_at: row.get(10)?,
         finished_at: row.get(11)?,
