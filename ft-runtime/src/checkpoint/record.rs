@@ -2,9 +2,12 @@
 //!
 //! Fields may be added, so each is made by its constructor and changed field by field.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod states;
+
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub use self::states::{Newest, SaveState, StateRecord};
 use super::fingerprint::InputHash;
 
 /// Milliseconds since 1970-01-01T00:00Z.
@@ -184,103 +187,6 @@ pub enum Appended {
         /// Who holds it now, if anyone does.
         owner: Option<String>,
     },
-}
-
-/// The newest value of a saved state, shared between the one who saves and the store that writes.
-///
-/// While a write waits for its turn, a newer value replaces the waiting one: the newest wins, and no queue builds up.
-#[derive(Debug, Default)]
-pub struct Newest(Mutex<Option<Arc<[u8]>>>);
-
-impl Newest {
-    /// Puts a value in. Returns `true` if none was waiting, so that a write must be asked for.
-    pub fn put(&self, value: Arc<[u8]>) -> bool {
-        self.lock().replace(value).is_none()
-    }
-
-    /// Takes the newest value out, to write it.
-    pub fn take(&self) -> Option<Arc<[u8]>> {
-        self.lock().take()
-    }
-
-    /// Whether a value is waiting to be written.
-    pub fn is_waiting(&self) -> bool {
-        self.lock().is_some()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<[u8]>>> {
-        // Nothing panics while it is held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A version of a saved state on its way into the store.
-///
-/// The store keeps it and the newest older version that is not `bad`, and deletes the others.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct SaveState {
-    /// Who writes.
-    pub lease: Lease,
-    /// The state's name in its run.
-    pub name: Arc<str>,
-    /// The number of this version, larger than every one before.
-    pub generation: u64,
-    /// A version found damaged, not worth keeping.
-    pub bad: Option<u64>,
-    /// Name of the type, to tell the user when it changes.
-    pub type_name: &'static str,
-    /// The sealed value. If it was taken out already, a later write has it and there is nothing to do.
-    pub value: Arc<Newest>,
-    /// Version of the code that executes the run.
-    pub version: u32,
-    /// When it was marked.
-    pub at: UnixMillis,
-}
-
-impl SaveState {
-    /// A version marked now, by version 0 of the code; no version before it is bad.
-    pub fn new(
-        lease: Lease,
-        name: impl Into<Arc<str>>,
-        generation: u64,
-        type_name: &'static str,
-        value: Arc<Newest>,
-    ) -> Self {
-        Self { lease, name: name.into(), generation, bad: None, type_name, value, version: 0, at: unix_now() }
-    }
-}
-
-/// A stored version of a saved state.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StateRecord {
-    /// The state's name in its run.
-    pub name: Arc<str>,
-    /// The number of this version.
-    pub generation: u64,
-    /// Name of the type that was saved.
-    pub type_name: String,
-    /// The sealed value.
-    pub value: Arc<[u8]>,
-    /// How many steps of the run had been recorded.
-    pub steps: u64,
-    /// Token of the claim that saved it.
-    pub token: u64,
-    /// Version of the code that executed the run.
-    pub version: u32,
-    /// When it was saved.
-    pub recorded_at: UnixMillis,
-}
-
-impl StateRecord {
-    /// What is stored of `state`: the `value` taken out of it, when `steps` steps of the run had been recorded.
-    #[must_use]
-    pub fn new(state: SaveState, value: Arc<[u8]>, steps: u64) -> Self {
-        let SaveState { lease, name, generation, type_name, version, at, .. } = state;
-        let type_name = type_name.to_owned();
-        Self { name, generation, type_name, value, steps, token: lease.token, version, recorded_at: at }
-    }
 }
 
 /// Ends a run with its result: the output is kept, the saved states are deleted, in one commit.

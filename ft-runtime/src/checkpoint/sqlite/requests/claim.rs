@@ -15,8 +15,8 @@ impl Ask for Claim {
 
     fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<Claimed> {
         let claimed = claim(self, db, hands)?;
-        if let Ok(Claimed::Granted(_)) = claimed {
-            match prune(db, self.at, &self.run) {
+        if let Ok(Claimed::Granted(granted)) = &claimed {
+            match prune(db, self.at, &self.run, granted.token) {
                 // Rows of other runs; they stay until they are deleted by hand.
                 Err(error) if is_senseless(&error) => {}
                 pruned => pruned?,
@@ -120,13 +120,13 @@ fn next_token(db: &Connection, last: u64) -> rusqlite::Result<u64> {
 }
 
 /// Forgets runs whose time is over, and the oldest ones beyond the bound; a few at a time, on the way of a claim.
-fn prune(db: &Connection, now: UnixMillis, claimed: &str) -> rusqlite::Result<()> {
+fn prune(db: &Connection, now: UnixMillis, claimed: &str, token: u64) -> rusqlite::Result<()> {
     let mut doomed: Vec<String> = db
         .prepare_cached("SELECT run FROM ft_run WHERE expires_at <= ?1 AND run <> ?2 LIMIT ?3")?
         .query_map(params![now, claimed, PRUNED_AT_ONCE as i64], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    // Counting takes time in proportion to what is kept, so it is done for one new run in so many.
-    if db.last_insert_rowid() % PRUNED_AT_ONCE as i64 == 0 {
+    // Counting takes time in proportion to what is kept, so it is done for one claim in so many.
+    if token.is_multiple_of(PRUNED_AT_ONCE as u64) {
         let finished: i64 = db
             .prepare_cached("SELECT count(*) FROM ft_run WHERE finished_at IS NOT NULL")?
             .query_row([], |row| row.get(0))?;
