@@ -112,9 +112,9 @@ impl fmt::Display for StoreError {
         match self {
             Self::UnknownScheme { url } => {
                 write!(
-                f,
-                "`{url}` (given to Store::open, or in FT_STORE) names no known kind of store; use `sqlite:PATH` or `memory:`"
-            )
+                    f,
+                    "`{url}` (given to Store::open, or in FT_STORE) names no known kind of store; use `sqlite:PATH` or `memory:`"
+                )
             }
             Self::NotWritable { path, reason } => write!(
                 f,
