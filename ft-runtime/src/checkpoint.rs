@@ -69,6 +69,7 @@ mod inside;
 mod memory;
 mod numbers;
 mod owner;
+mod place;
 mod policy;
 mod record;
 mod run;

@@ -1,11 +1,12 @@
-//! Damage to what is stored: every bit flipped and every length cut, in every kind of value. The answer is
-//! `Corrupt`, or an older version of a saved state; never another value, and never a step that runs once more.
+//! Damage to what is stored: every bit flipped and every length cut, in every kind of value and in what says where it
+//! stands. The answer is `Corrupt`, or an older version of a saved state; never another value, and never a step that
+//! runs once more.
 
 use std::cell::Cell;
 use std::fmt;
 use std::path::Path;
 
-use ft_runtime::checkpoint::{Checkpoint, CheckpointError, Saved, Store};
+use ft_runtime::checkpoint::{Checkpoint, CheckpointError, Saved, Store, StoreError};
 use ft_runtime::{Rejected, site};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -21,7 +22,7 @@ enum Failure {
     Stopped,
     /// A step returned what was never recorded.
     Wrong(Receipt),
-    /// A stored value was found to be damaged.
+    /// A stored value was found to be damaged, or a row to make no sense.
     Corrupt,
     /// Anything else that the engine said.
     Refused(String),
@@ -29,8 +30,9 @@ enum Failure {
 
 impl From<Rejected> for Failure {
     fn from(rejected: Rejected) -> Self {
-        match &rejected {
-            Rejected::Checkpoint(error) if matches!(**error, CheckpointError::Corrupt { .. }) => Failure::Corrupt,
+        let Rejected::Checkpoint(error) = &rejected else { return Failure::Refused(rejected.to_string()) };
+        match &**error {
+            CheckpointError::Corrupt { .. } | CheckpointError::Store(StoreError::Damaged { .. }) => Failure::Corrupt,
             other => Failure::Refused(other.to_string()),
         }
     }
@@ -48,17 +50,65 @@ fn receipt(number: u32) -> Receipt {
     Receipt { number, payee: format!("payee {number}"), rate: f64::from(number) / 3.0 }
 }
 
-const STEPS: u32 = 3;
+/// Keys of the steps. No two differ in one bit only, or damage to one would be refused by the database.
+const KEYS: [u32; 3] = [10, 21, 32];
 
 #[test]
 fn bitflips_in_a_recorded_step_are_corrupt_and_the_step_does_not_run_again() {
     let bench = Bench::new();
     assert_eq!(bench.steps(true), Err(Failure::Stopped), "the steps are recorded, the run stays open");
-    for seq in 1..=STEPS {
-        let value = Value { table: "ft_step", column: "value", row: format!("run = 'steps' and seq = {seq}") };
-        bench.damage(&value, &Err(Failure::Corrupt), || bench.steps(false));
+    for seq in 1..=KEYS.len() {
+        bench.damage(&Value::of_step("value", seq), &Err(Failure::Corrupt), || bench.steps(false));
     }
     assert_eq!(bench.steps(false), Err(Failure::Stopped), "once repaired, every step is there again");
+}
+
+#[test]
+fn bitflips_in_what_a_recorded_step_is_called_are_corrupt_and_the_step_does_not_run_again() {
+    let bench = Bench::new();
+    assert_eq!(bench.steps(true), Err(Failure::Stopped));
+    for seq in 1..=KEYS.len() {
+        bench.damage(&Value::of_step("key", seq), &Err(Failure::Corrupt), || bench.steps(false));
+        bench.damage(&Value::of_step("input", seq), &Err(Failure::Corrupt), || bench.steps(false));
+    }
+    assert_eq!(bench.steps(false), Err(Failure::Stopped));
+}
+
+/// A row that goes to another run leaves a hole. The newest row leaves none: it is as if it had never been written.
+#[test]
+fn bitflips_in_the_run_of_a_recorded_step_leave_a_hole_that_is_found() {
+    let bench = Bench::new();
+    assert_eq!(bench.steps(true), Err(Failure::Stopped));
+    for seq in 1..KEYS.len() {
+        let intact = bench.read(&Value::of_step("run", seq));
+        for bit in 0..intact.len() * 8 {
+            let row = |run: &[u8]| format!("seq = {seq} and hex(run) = '{}'", hex(run));
+            let damaged = flipped(&intact, bit);
+            bench.write(&Value { row: row(&intact), ..Value::of_step("run", seq) }, &damaged);
+            assert_eq!(bench.steps(false), Err(Failure::Corrupt), "bit {bit} of the run of row {seq}");
+            bench.write(&Value { row: row(&damaged), ..Value::of_step("run", seq) }, &intact);
+        }
+    }
+    assert_eq!(bench.steps(false), Err(Failure::Stopped));
+}
+
+#[test]
+fn values_that_change_places_are_corrupt() {
+    let bench = Bench::new();
+    assert_eq!(bench.steps(true), Err(Failure::Stopped));
+    let (first, second) = (Value::of_step("value", 1), Value::of_step("value", 2));
+    bench.swap(&first, &second);
+    assert_eq!(bench.steps(false), Err(Failure::Corrupt));
+    bench.swap(&first, &second);
+    assert_eq!(bench.steps(false), Err(Failure::Stopped));
+
+    // The same step of another run, whose arguments may well be the same.
+    let copied = "insert into ft_step select 'result', seq, key, schema, input, value, token, version, recorded_at \
+                  from ft_step where run = 'steps' and seq = 1";
+    assert_eq!(bench.result(true), Ok(receipt(7)));
+    assert_eq!(bench.db.execute(copied, []), Ok(1));
+    bench.db.execute("update ft_run set status = 'running' where run = 'result'", []).expect("a run goes on");
+    assert_eq!(bench.result(false), Err(Failure::Corrupt));
 }
 
 #[test]
@@ -103,6 +153,12 @@ struct Value {
     row: String,
 }
 
+impl Value {
+    fn of_step(column: &'static str, seq: usize) -> Self {
+        Self { table: "ft_step", column, row: format!("run = 'steps' and seq = {seq}") }
+    }
+}
+
 impl Bench {
     fn new() -> Self {
         let dir = scratch();
@@ -117,8 +173,8 @@ impl Bench {
         let ran = Cell::new(0);
         let call = Checkpoint::new().run("steps").named("steps").calls::<Outcome<()>>().at(site!("steps").enter());
         let outcome = crate::block_on(self.store.scope(call.run(async {
-            for number in 0..STEPS {
-                let step = Checkpoint::new().step("pay").key(&number).at(site!("pay").enter());
+            for number in KEYS {
+                let step = Checkpoint::new().step("pay").key(&number).input(&number).at(site!("pay").enter());
                 let body = async {
                     ran.set(ran.get() + 1);
                     Ok(receipt(number))
@@ -196,13 +252,22 @@ impl Bench {
         assert!(other.is_empty(), "{at}: {} answers are not {expected:?}; {}", other.len(), other[0]);
     }
 
+    fn swap(&self, one: &Value, other: &Value) {
+        let (first, second) = (self.read(one), self.read(other));
+        self.write(one, &second);
+        self.write(other, &first);
+    }
+
     fn read(&self, Value { table, column, row }: &Value) -> Vec<u8> {
-        let sql = format!("select {column} from {table} where {row}");
+        let sql = format!("select cast({column} as blob) from {table} where {row}");
         self.db.query_row(&sql, [], |row| row.get(0)).expect("the value is there")
     }
 
     fn write(&self, Value { table, column, row }: &Value, bytes: &[u8]) {
-        let changed = self.db.execute(&format!("update {table} set {column} = ?1 where {row}"), [bytes]);
+        let text = matches!(*column, "key" | "run");
+        let kind = if text { "text" } else { "blob" };
+        let changed =
+            self.db.execute(&format!("update {table} set {column} = cast(?1 as {kind}) where {row}"), [bytes]);
         assert_eq!(changed, Ok(1));
     }
 }
@@ -211,6 +276,10 @@ fn flipped(bytes: &[u8], bit: usize) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes[bit / 8] ^= 1 << (bit % 8);
     bytes
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
 fn url(path: &Path) -> String {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
+use super::envelope::{Envelope, Place};
 use super::error::{CheckpointError, StoreError};
 use super::fingerprint::InputHash;
 use super::numbers::Numbers;
@@ -122,21 +123,30 @@ impl Run {
         &self.lease.run
     }
 
-    /// Steps are numbered without gaps, so a row that damage has hidden leaves a hole.
-    pub(super) fn check_sequence(&self) -> Result<(), CheckpointError> {
+    /// Where the result of a step stands.
+    pub(super) fn place_of<'a>(&'a self, key: &'a str, input: InputHash) -> Place<'a> {
+        Place::Step { incarnation: self.incarnation, run: self.id(), key, input }
+    }
+
+    /// Looks at every recorded step before anything is executed: under a damaged key its step would be taken for one
+    /// that was never recorded. And steps are numbered without gaps, so a row that damage has hidden leaves a hole.
+    pub(super) fn check_steps(&self) -> Result<(), CheckpointError> {
         let progress = lock(&self.progress);
-        let last = progress.steps.values().map(|entry| match entry {
-            Entry::Recorded(record) => record.seq,
-            _ => 0,
-        });
-        match last.max().unwrap_or(0) {
-            last if last == progress.steps.len() as u64 => Ok(()),
-            last => Err(CheckpointError::Corrupt {
-                run: self.id().into(),
-                what: "the list of steps".into(),
-                reason: format!("{} of {last} recorded steps are there", progress.steps.len()),
-            }),
+        let mut last = 0;
+        for entry in progress.steps.values() {
+            let Entry::Recorded(record) = entry else { continue };
+            last = last.max(record.seq);
+            Envelope::parse(&record.value, &self.place_of(&record.key, record.input))
+                .map_err(|error| error.about(self.id(), format!("step `{}`", record.key), record.schema))?;
         }
+        if last == progress.steps.len() as u64 {
+            return Ok(());
+        }
+        Err(CheckpointError::Corrupt {
+            run: self.id().into(),
+            what: "the list of steps".into(),
+            reason: format!("{} of {last} recorded steps are there", progress.steps.len()),
+        })
     }
 
     /// Takes the key of a step for one call: an explicit one, or the next number of the name.

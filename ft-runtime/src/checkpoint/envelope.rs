@@ -5,8 +5,9 @@
 //! ```
 //!
 //! 28 bytes of header, all numbers little-endian, then `stored_len` bytes of payload. The checksum covers the first
-//! 24 bytes of the header and the whole payload. The same bytes stand in database rows, files and objects, so a value
-//! can be moved between them and looked into without its type.
+//! 24 bytes of the header, the whole payload, and the [`Place`] where the value stands, which is not stored with it: a
+//! value that was moved to another place, or whose place was renamed, is damaged. The same bytes stand in database rows,
+//! files and objects, so a value can be moved between them with its place, and looked into without its type.
 //!
 //! The payload is MessagePack with field names: it evolves like JSON (fields may be added with a default and
 //! reordered) and keeps what JSON loses (NaN, infinities, map keys of any type, bytes).
@@ -15,6 +16,8 @@ use std::io;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+pub use super::place::Place;
 
 /// Length of the header in front of the payload, in bytes.
 pub const HEADER_LEN: usize = 28;
@@ -79,12 +82,13 @@ pub struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Verifies sealed bytes without decoding the value.
+    /// Verifies the sealed bytes that stand in a place, without decoding the value.
     ///
     /// # Errors
-    /// [`EnvelopeError::Corrupt`] if the bytes are not those that [`seal`] made, [`EnvelopeError::Unsupported`] if a
-    /// newer version made them with a codec or a transformation that this one does not know.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, EnvelopeError> {
+    /// [`EnvelopeError::Corrupt`] if the bytes are not those that [`seal`] made for this place,
+    /// [`EnvelopeError::Unsupported`] if a newer version made them with a codec or a transformation that this one does
+    /// not know.
+    pub fn parse(bytes: &'a [u8], place: &Place<'_>) -> Result<Self, EnvelopeError> {
         let (header, payload) = bytes
             .split_first_chunk::<HEADER_LEN>()
             .ok_or(EnvelopeError::Corrupt { what: "it is shorter than a header" })?;
@@ -94,7 +98,7 @@ impl<'a> Envelope<'a> {
         if u64_at(header, 16) != payload.len() as u64 {
             return Err(EnvelopeError::Corrupt { what: "its length is not the one recorded" });
         }
-        verify_checksum(header, payload)?;
+        verify_checksum(header, payload, place)?;
         // Only now do codec and flags mean anything: a flipped bit in them must not look like a newer version.
         if header[4] != CODEC_MESSAGE_PACK {
             return Err(EnvelopeError::Unsupported { what: "codec", found: header[4] });
@@ -135,11 +139,11 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// Serialises a value and puts the header in front of it.
+/// Serialises a value for its place, and puts the header in front of it.
 ///
 /// # Errors
 /// [`EnvelopeError::Encode`] if the value's `Serialize` refuses, [`EnvelopeError::TooLarge`] past [`MAX_LEN`].
-pub fn seal<T: Serialize + ?Sized>(value: &T, schema: u16) -> Result<Vec<u8>, EnvelopeError> {
+pub fn seal<T: Serialize + ?Sized>(value: &T, schema: u16, place: &Place<'_>) -> Result<Vec<u8>, EnvelopeError> {
     let mut bytes = vec![0; HEADER_LEN];
     let mut bounded = Bounded { bytes: &mut bytes, left: MAX_LEN, exceeded: false };
     let encoded = value.serialize(&mut rmp_serde::Serializer::new(&mut bounded).with_struct_map());
@@ -154,24 +158,25 @@ pub fn seal<T: Serialize + ?Sized>(value: &T, schema: u16) -> Result<Vec<u8>, En
     bytes[6..8].copy_from_slice(&schema.to_le_bytes());
     bytes[8..16].copy_from_slice(&len.to_le_bytes());
     bytes[16..24].copy_from_slice(&len.to_le_bytes());
-    let crc = checksum(&bytes[..CRC_AT], &bytes[HEADER_LEN..]);
+    let crc = checksum(&bytes[..CRC_AT], &bytes[HEADER_LEN..], place);
     bytes[CRC_AT..HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
     Ok(bytes)
 }
 
 /// The one place that decides whether stored bytes are those that were written.
-fn verify_checksum(header: &[u8; HEADER_LEN], payload: &[u8]) -> Result<(), EnvelopeError> {
+fn verify_checksum(header: &[u8; HEADER_LEN], payload: &[u8], place: &Place<'_>) -> Result<(), EnvelopeError> {
     let recorded = u32::from_le_bytes([header[24], header[25], header[26], header[27]]);
-    if checksum(&header[..CRC_AT], payload) != recorded {
-        return Err(EnvelopeError::Corrupt { what: "its checksum does not match" });
+    if checksum(&header[..CRC_AT], payload, place) != recorded {
+        return Err(EnvelopeError::Corrupt { what: "its checksum is not that of these bytes in this place" });
     }
     Ok(())
 }
 
-fn checksum(header: &[u8], payload: &[u8]) -> u32 {
+fn checksum(header: &[u8], payload: &[u8], place: &Place<'_>) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     crc.update(header);
     crc.update(payload);
+    place.feed(|bytes| crc.update(bytes));
     crc.finalize()
 }
 
@@ -209,6 +214,8 @@ mod tests {
     use super::*;
     use serde::Deserialize;
 
+    const PLACE: Place<'_> = Place::Output { run: "r" };
+
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Receipt {
         cents: u64,
@@ -221,20 +228,20 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Result<Receipt, EnvelopeError> {
-        Envelope::parse(bytes)?.decode(7)
+        Envelope::parse(bytes, &PLACE)?.decode(7)
     }
 
     #[test]
     fn a_sealed_value_is_read_back() {
-        let bytes = seal(&receipt(), 7).unwrap();
+        let bytes = seal(&receipt(), 7, &PLACE).unwrap();
         assert_eq!(&bytes[..4], b"FTC1");
-        assert_eq!(Envelope::parse(&bytes).unwrap().schema(), 7);
+        assert_eq!(Envelope::parse(&bytes, &PLACE).unwrap().schema(), 7);
         assert_eq!(read(&bytes), Ok(receipt()));
     }
 
     #[test]
     fn every_flipped_bit_is_found() {
-        let bytes = seal(&receipt(), 7).unwrap();
+        let bytes = seal(&receipt(), 7, &PLACE).unwrap();
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
@@ -244,7 +251,7 @@ mod tests {
 
     #[test]
     fn every_truncation_is_found() {
-        let bytes = seal(&receipt(), 7).unwrap();
+        let bytes = seal(&receipt(), 7, &PLACE).unwrap();
         for len in 0..bytes.len() {
             assert!(matches!(read(&bytes[..len]), Err(EnvelopeError::Corrupt { .. })), "length {len} went unseen");
         }
@@ -253,9 +260,9 @@ mod tests {
     #[test]
     fn an_intact_value_of_a_newer_version_is_refused_by_what_it_needs() {
         for (at, what) in [(4, "codec"), (5, "flags")] {
-            let mut bytes = seal(&receipt(), 7).unwrap();
+            let mut bytes = seal(&receipt(), 7, &PLACE).unwrap();
             bytes[at] |= FLAG_AEAD;
-            let crc = checksum(&bytes[..CRC_AT], &bytes[HEADER_LEN..]);
+            let crc = checksum(&bytes[..CRC_AT], &bytes[HEADER_LEN..], &PLACE);
             bytes[CRC_AT..HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
             assert!(matches!(read(&bytes), Err(EnvelopeError::Unsupported { what: w, .. }) if w == what));
         }
@@ -263,14 +270,14 @@ mod tests {
 
     #[test]
     fn a_newer_schema_is_refused_and_an_older_one_is_read() {
-        let newer = seal(&receipt(), 8).unwrap();
+        let newer = seal(&receipt(), 8, &PLACE).unwrap();
         assert_eq!(read(&newer), Err(EnvelopeError::FutureSchema { recorded: 8, now: 7 }));
-        assert_eq!(read(&seal(&receipt(), 1).unwrap()), Ok(receipt()));
+        assert_eq!(read(&seal(&receipt(), 1, &PLACE).unwrap()), Ok(receipt()));
     }
 
     #[test]
     fn a_value_of_another_shape_is_a_decode_error() {
-        let bytes = seal(&"text", 7).unwrap();
+        let bytes = seal(&"text", 7, &PLACE).unwrap();
         assert!(matches!(read(&bytes), Err(EnvelopeError::Decode { recorded: 7, .. })));
     }
 
@@ -278,7 +285,7 @@ mod tests {
     fn a_value_past_the_limit_is_refused_and_one_at_the_limit_is_sealed() {
         // 5 bytes are MessagePack's own in front of a string of this length.
         let at_limit = "x".repeat(MAX_LEN as usize - 5);
-        assert_eq!(seal(&at_limit, 0).map(|bytes| bytes.len()), Ok(HEADER_LEN + MAX_LEN as usize));
-        assert_eq!(seal(&(at_limit + "x"), 0), Err(EnvelopeError::TooLarge));
+        assert_eq!(seal(&at_limit, 0, &PLACE).map(|bytes| bytes.len()), Ok(HEADER_LEN + MAX_LEN as usize));
+        assert_eq!(seal(&(at_limit + "x"), 0, &PLACE), Err(EnvelopeError::TooLarge));
     }
 }

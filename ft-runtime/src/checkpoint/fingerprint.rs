@@ -1,10 +1,13 @@
 //! Fingerprints of a step's arguments, to notice when a recorded step is called with other ones.
 
+mod canonical;
+
 use std::fmt;
 
-use rmpv::Value;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+
+use self::canonical::Canonical;
 
 /// Arguments of a step: anything that serialises.
 ///
@@ -28,10 +31,8 @@ pub trait Fingerprint {
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + ?Sized> Fingerprint for T {
     fn fingerprint(&self) -> Result<InputHash, String> {
-        let bytes = rmp_serde::to_vec_named(self).map_err(|error| error.to_string())?;
-        let value = rmpv::decode::read_value(&mut bytes.as_slice()).map_err(|e| e.to_string())?;
         let mut hasher = Sha256::new();
-        canonical(&value, &mut hasher);
+        self.serialize(Canonical::new(&mut hasher)).map_err(|error| error.to_string())?;
         Ok(InputHash::from_digest(hasher))
     }
 }
@@ -80,60 +81,6 @@ impl fmt::Debug for InputHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
-}
-
-/// Feeds a value so that no two different values feed the same bytes: each begins with its kind and its length.
-fn canonical(value: &Value, hasher: &mut Sha256) {
-    match value {
-        Value::Nil => hasher.update(b"n"),
-        Value::Boolean(b) => hasher.update([b'b', u8::from(*b)]),
-        Value::Integer(i) => {
-            // One form for each number, whether it was signed or not where it came from.
-            hasher.update(b"i");
-            let wide = i.as_i64().map(i128::from).or_else(|| i.as_u64().map(i128::from));
-            hasher.update(wide.unwrap_or_default().to_le_bytes());
-        }
-        Value::F32(x) => {
-            hasher.update(b"f");
-            hasher.update(x.to_bits().to_le_bytes());
-        }
-        Value::F64(x) => {
-            hasher.update(b"d");
-            hasher.update(x.to_bits().to_le_bytes());
-        }
-        Value::String(s) => sized(b's', s.as_bytes(), hasher),
-        Value::Binary(bytes) => sized(b'y', bytes, hasher),
-        Value::Array(items) => {
-            hasher.update(b"a");
-            hasher.update((items.len() as u64).to_le_bytes());
-            items.iter().for_each(|item| canonical(item, hasher));
-        }
-        Value::Map(entries) => {
-            hasher.update(b"m");
-            hasher.update((entries.len() as u64).to_le_bytes());
-            let mut digests: Vec<[u8; 32]> = entries
-                .iter()
-                .map(|(key, value)| {
-                    let mut entry = Sha256::new();
-                    canonical(key, &mut entry);
-                    canonical(value, &mut entry);
-                    entry.finalize().into()
-                })
-                .collect();
-            digests.sort_unstable();
-            digests.iter().for_each(|digest| hasher.update(digest));
-        }
-        Value::Ext(kind, bytes) => {
-            hasher.update(kind.to_le_bytes());
-            sized(b'x', bytes, hasher);
-        }
-    }
-}
-
-fn sized(kind: u8, bytes: &[u8], hasher: &mut Sha256) {
-    hasher.update([kind]);
-    hasher.update((bytes.len() as u64).to_le_bytes());
-    hasher.update(bytes);
 }
 
 #[cfg(test)]
@@ -188,5 +135,40 @@ mod tests {
             }
         }
         assert!(Refuses.fingerprint().unwrap_err().contains("not today"));
+    }
+
+    #[test]
+    fn a_number_counts_by_its_value_whatever_its_type() {
+        assert_eq!(of(&7u8), of(&7i64));
+        assert_eq!(of(&-7i8), of(&-7i128));
+        assert_eq!(of(&300u16), of(&300u128));
+        let numbers = [i128::MIN, i64::MIN.into(), -256, -255, -1, 0, 1, 255, 256, u64::MAX.into(), i128::MAX];
+        let different: std::collections::HashSet<_> = numbers.iter().map(of).collect();
+        assert_eq!(different.len(), numbers.len());
+    }
+
+    #[test]
+    fn variants_and_what_is_in_them_count() {
+        #[derive(Serialize)]
+        enum Shape {
+            Empty,
+            Other,
+            One(u8),
+            Two(u8, u8),
+            Named { a: u8, b: u8 },
+        }
+        use Shape::{Empty, Named, One, Other, Two};
+        let shapes = [Empty, Other, One(1), One(2), Two(1, 2), Two(2, 1), Named { a: 1, b: 2 }, Named { a: 2, b: 1 }];
+        let different: std::collections::HashSet<_> = shapes.iter().map(of).collect();
+        assert_eq!(different.len(), shapes.len());
+    }
+
+    #[test]
+    fn a_value_that_is_nested_too_deep_is_refused_before_the_stack_is_full() {
+        #[derive(Serialize)]
+        struct Link(Option<Box<Link>>);
+        let chain = |len| (0..len).fold(Link(None), |link, _| Link(Some(Box::new(link))));
+        assert!(chain(400).fingerprint().is_ok());
+        assert!(chain(2000).fingerprint().unwrap_err().contains("deeper than 1024 levels"));
     }
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::task::{self, Poll, ready};
 
 use super::active::Run;
-use super::envelope::{self, Envelope, EnvelopeError};
+use super::envelope::{self, EnvelopeError, Place};
 use super::error::{CheckpointError, StoreError};
 use super::record::{Claim, Claimed, Finish, Granted, Lease, millis, unix_now};
 use super::store::Store;
 use super::ticket::Ticket;
-use super::value::{Recorded, check_name};
+use super::value::{Read, Recorded, Seal, check_name, read};
 use super::{Again, Checkpoint};
 use crate::context::Context;
 use crate::outcome::Refusable;
@@ -55,10 +55,6 @@ impl RunCall {
     }
 }
 
-fn read<T: Recorded>(bytes: &[u8], schema: u16) -> Result<T, EnvelopeError> {
-    Envelope::parse(bytes)?.decode(schema)
-}
-
 /// One execution of a run.
 ///
 /// # Cancel safety
@@ -70,8 +66,8 @@ fn read<T: Recorded>(bytes: &[u8], schema: u16) -> Result<T, EnvelopeError> {
 pub struct RunSession<T, E> {
     call: RunCall,
     site: Option<&'static Site>,
-    seal: fn(&T, u16) -> Result<Vec<u8>, EnvelopeError>,
-    read: fn(&[u8], u16) -> Result<T, EnvelopeError>,
+    seal: Seal<T>,
+    read: Read<T>,
     reject: fn(Rejected) -> E,
 }
 
@@ -159,10 +155,10 @@ impl<T, E> RunSession<T, E> {
                 let run = Run::new(&self.call.policy, &run, self.site, store, granted);
                 // From here on the claim is given back whatever happens.
                 let held = Held { run: Arc::new(run), finished: false };
-                held.run.check_sequence()?;
+                held.run.check_steps()?;
                 Ok(Opened::Execute(held))
             }
-            Claimed::Finished(output) => match (self.read)(&output, now) {
+            Claimed::Finished(output) => match (self.read)(&output, now, &Place::Output { run: &run }) {
                 Ok(value) => Ok(Opened::Answer(value)),
                 Err(error) => Err(error.about(&run, "the result".into(), now)),
             },
@@ -183,9 +179,10 @@ impl<T, E> RunSession<T, E> {
         let policy = &self.call.policy;
         let run = &held.run;
         let about = |error: EnvelopeError| error.about(&run.lease.run, "the result".into(), policy.version);
-        let output = (self.seal)(value, policy.version).map_err(about)?;
-        let read =
-            (self.read)(&output, policy.version).map_err(|error| error.not_round_trip(&run.lease.run, "the result"))?;
+        let place = Place::Output { run: run.id() };
+        let output = (self.seal)(value, policy.version, &place).map_err(about)?;
+        let read = (self.read)(&output, policy.version, &place)
+            .map_err(|error| error.not_round_trip(&run.lease.run, "the result"))?;
         let at = unix_now();
         let expires_at = (policy.again != Again::Always).then(|| at.saturating_add(millis(policy.keep)));
         let finish = Finish { lease: run.lease.clone(), output: output.into(), expires_at, at };

@@ -13,11 +13,11 @@ use self::failure::{Committing, Failure};
 use super::POLICY;
 use super::active::Run;
 use super::around::Around;
-use super::envelope::{self, Envelope, EnvelopeError};
+use super::envelope::{self, Envelope, EnvelopeError, Place};
 use super::error::{CheckpointError, StoreError};
 use super::record::{Newest, SaveState, StateRecord, unix_now};
 use super::ticket::Ticket;
-use super::value::Recorded;
+use super::value::{Recorded, Seal};
 use crate::observe::{self, What};
 use crate::rejected::Rejected;
 use crate::time;
@@ -63,7 +63,7 @@ pub struct Saved<T> {
     cadence: Cadence,
     link: Link,
     _open: Open,
-    seal: fn(&T, u16) -> Result<Vec<u8>, EnvelopeError>,
+    seal: Seal<T>,
     generation: u64,
     bad: Option<u64>,
 }
@@ -75,6 +75,13 @@ struct Link {
     name: Arc<str>,
     newest: Arc<Newest>,
     failure: Arc<Failure>,
+}
+
+impl Link {
+    /// Where the versions of the state stand.
+    fn place<'a>(&'a self, type_name: &'a str) -> Place<'a> {
+        Place::State { incarnation: self.run.incarnation, run: self.run.id(), name: &self.name, type_name }
+    }
 }
 
 impl<T: Recorded + Default> Saved<T> {
@@ -161,7 +168,8 @@ impl<T: Recorded + Default> Saved<T> {
 fn read<T: Recorded>(link: &Link, version: &StateRecord) -> Result<T, CheckpointError> {
     let (run, now) = (link.run.id(), link.run.version);
     let what = || format!("saved state `{}`", link.name);
-    let envelope = Envelope::parse(&version.value).map_err(|error| error.about(run, what(), now))?;
+    let place = link.place(&version.type_name);
+    let envelope = Envelope::parse(&version.value, &place).map_err(|error| error.about(run, what(), now))?;
     let (recorded_type, now_type) = (bare(&version.type_name), bare(type_name::<T>()));
     let decode = |reason| CheckpointError::Decode {
         run: run.into(),
@@ -275,7 +283,7 @@ impl<T> Saved<T> {
 
     fn sealed(&self) -> Result<Arc<[u8]>, CheckpointError> {
         let run = &self.link.run;
-        let sealed = (self.seal)(&self.value, run.version)
+        let sealed = (self.seal)(&self.value, run.version, &self.link.place(type_name::<T>()))
             .map_err(|error| error.about(run.id(), format!("saved state `{}`", self.link.name), run.version))?;
         Ok(sealed.into())
     }

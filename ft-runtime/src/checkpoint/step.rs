@@ -5,13 +5,13 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::active::{Run, Taken};
-use super::envelope::{self, Envelope, EnvelopeError};
+use super::envelope;
 use super::error::{CheckpointError, StoreError};
 use super::fingerprint::{Fingerprint, InputHash};
 use super::inside::{Inside, Nested};
 use super::record::{Appended, Step, StepRecord, unix_now};
 use super::ticket::Ticket;
-use super::value::{Recorded, check_name};
+use super::value::{Read, Recorded, Seal, check_name, read};
 use super::{Checkpoint, POLICY};
 use crate::context::Context;
 use crate::observe::{self, What};
@@ -143,10 +143,6 @@ impl StepCall {
     }
 }
 
-fn read<T: Recorded>(bytes: &[u8], schema: u16) -> Result<T, EnvelopeError> {
-    Envelope::parse(bytes)?.decode(schema)
-}
-
 /// One call of a step.
 ///
 /// # Cancel safety
@@ -159,8 +155,8 @@ pub struct StepSession<T, E> {
     context: Context,
     schema: u16,
     site: Option<&'static Site>,
-    seal: fn(&T, u16) -> Result<Vec<u8>, EnvelopeError>,
-    read: fn(&[u8], u16) -> Result<T, EnvelopeError>,
+    seal: Seal<T>,
+    read: Read<T>,
     reject: fn(Rejected) -> E,
 }
 
@@ -251,7 +247,7 @@ impl<T, E> StepSession<T, E> {
 
     /// The recorded value. One that cannot be read is an error: executing again would repeat the step's effect.
     fn replay(&self, taken: &Taken, record: &StepRecord) -> Result<T, CheckpointError> {
-        let value = (self.read)(&record.value, self.schema)
+        let value = (self.read)(&record.value, self.schema, &taken.run.place_of(&record.key, record.input))
             .map_err(|error| error.about(taken.run.id(), format!("step `{}`", taken.key), self.schema))?;
         observe::emit(self.site, POLICY, What::Replayed { run: taken.run.id(), step: &taken.key });
         Ok(value)
@@ -261,9 +257,11 @@ impl<T, E> StepSession<T, E> {
     /// that was read back: what a replay will answer, whatever its `Serialize` leaves out.
     fn hand_over(&self, taken: &mut Taken, value: &T) -> Result<(T, Ticket<Vec<Appended>>), CheckpointError> {
         let run = &taken.run;
-        let sealed = (self.seal)(value, self.schema)
+        let place = run.place_of(&taken.key, taken.input);
+        let sealed = (self.seal)(value, self.schema, &place)
             .map_err(|error| error.about(run.id(), format!("step `{}`", taken.key), self.schema))?;
-        let read = (self.read)(&sealed, self.schema).map_err(|error| error.not_round_trip(run.id(), &taken.key))?;
+        let read =
+            (self.read)(&sealed, self.schema, &place).map_err(|error| error.not_round_trip(run.id(), &taken.key))?;
         let step = Step {
             lease: run.lease.clone(),
             key: Arc::clone(&taken.key),
@@ -292,11 +290,11 @@ impl<T, E> StepSession<T, E> {
 
     /// The store has answered a step that an earlier call had handed to it.
     fn repeated(&self, taken: Taken, appended: Result<Vec<Appended>, StoreError>) -> Result<T, E> {
-        let step = taken.unanswered().map(|step| Arc::clone(&step.value));
+        let step = taken.unanswered().map(|step| (Arc::clone(&step.value), step.input));
         match (self.recorded(&taken, appended), step) {
             (Ok(Some(record)), _) => self.settle(taken, &record),
-            (Ok(None), Some(value)) => {
-                let read = (self.read)(&value, self.schema);
+            (Ok(None), Some((value, input))) => {
+                let read = (self.read)(&value, self.schema, &taken.run.place_of(&taken.key, input));
                 let read =
                     read.map_err(|error| error.about(taken.run.id(), format!("step `{}`", taken.key), self.schema));
                 taken.answer();

@@ -3,6 +3,8 @@
 mod attributes;
 mod backends;
 mod bad_input;
+mod in_flight;
+mod inside;
 mod runs;
 mod saved;
 mod sqlite;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::envelope::{EnvelopeError, MAX_LEN};
+use super::envelope::{Envelope, EnvelopeError, MAX_LEN, Place};
 use super::error::CheckpointError;
 
 /// The result of a run or a step: a value that serialises and can be read back.
@@ -15,6 +15,16 @@ use super::error::CheckpointError;
     note = "derive them: `#[derive(serde::Serialize, serde::Deserialize)]`; a recorded value owns its data, it cannot borrow"
 )]
 pub trait Recorded: Serialize + DeserializeOwned {}
+
+/// How a value of some type is sealed for its place.
+pub(super) type Seal<T> = fn(&T, u16, &Place<'_>) -> Result<Vec<u8>, EnvelopeError>;
+
+/// How the sealed value of a place is read.
+pub(super) type Read<T> = fn(&[u8], u16, &Place<'_>) -> Result<T, EnvelopeError>;
+
+pub(super) fn read<T: Recorded>(bytes: &[u8], schema: u16, place: &Place<'_>) -> Result<T, EnvelopeError> {
+    Envelope::parse(bytes, place)?.decode(schema)
+}
 
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> Recorded for T {}

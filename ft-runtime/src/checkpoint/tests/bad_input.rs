@@ -180,6 +180,46 @@ async fn a_step_that_damage_has_hidden_leaves_a_hole_that_is_found() {
 }
 
 #[tokio::test]
+async fn a_record_whose_place_is_damaged_is_found_before_anything_is_executed() {
+    for tampered in [
+        // One bit: the step would be taken for one that was never recorded.
+        "UPDATE ft_step SET key = 'step(3)' WHERE seq = 1",
+        "UPDATE ft_step SET input = zeroblob(16) WHERE seq = 1",
+        "UPDATE ft_run SET incarnation = 1",
+        "UPDATE ft_step SET value = (SELECT value FROM ft_step WHERE seq = 2) WHERE seq = 1",
+    ] {
+        let world = World::sqlite();
+        let store = world.store();
+        let failed = store.scope(run("r").run(async {
+            step(1).await?;
+            step(2).await?;
+            Err(Error::Failed("crash".into()))
+        }));
+        failed.await.unwrap_err();
+        world.tamper(tampered);
+        let error = refused(store.scope(run("r").run(async { panic!("executed") })).await);
+        assert!(matches!(error, CheckpointError::Corrupt { .. }), "{tampered}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_state_under_another_name_or_with_another_type_name_is_corrupt() {
+    for tampered in ["UPDATE ft_state SET name = 'other'", "UPDATE ft_state SET type_name = 'u16'"] {
+        let world = World::sqlite();
+        let store = world.store();
+        let failed = store.scope(run("r").run(async {
+            Saved::<u32>::load("state").await?.commit().await?;
+            Err(Error::Failed("crash".into()))
+        }));
+        failed.await.unwrap_err();
+        world.tamper(tampered);
+        let name = if tampered.contains("name = 'other'") { "other" } else { "state" };
+        let error = refused(store.scope(run("r").run(async { Ok(*Saved::<u32>::load(name).await?) })).await);
+        assert!(matches!(error, CheckpointError::Corrupt { .. }), "{tampered}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_result_is_an_error_and_the_run_does_not_start_again() {
     let world = World::sqlite();
     let store = world.store();

@@ -1,16 +1,13 @@
 //! Runs and steps.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 
 use super::World;
 use crate::checkpoint::{Again, Checkpoint, CheckpointError, RunSession, Store, idempotency_key};
-use crate::{Context, Deadline, Error, Rejected, site};
+use crate::{Context, Error, Rejected, site};
 
 type Failed = Error<&'static str>;
 type Out = Result<u32, Failed>;
@@ -427,161 +424,6 @@ async fn the_number_of_a_failed_step_goes_to_no_call_with_other_arguments() {
     }
 }
 
-/// A step on another task that says when it has begun, and ends when it is told to.
-fn spawned(count: &Arc<AtomicU32>, end: &Arc<Notify>) -> (JoinHandle<Out>, impl Future<Output = ()> + use<>) {
-    let step = Checkpoint::new().step("charge").key(&1).at(site!().enter());
-    let (count, end, begun) = (Arc::clone(count), Arc::clone(end), Arc::new(Notify::new()));
-    let began = Arc::clone(&begun);
-    let body = async move {
-        let before = count.fetch_add(1, Ordering::Relaxed);
-        begun.notify_one();
-        end.notified().await;
-        Ok(before)
-    };
-    (tokio::spawn(step.calls::<Out>().run(body)), async move { began.notified().await })
-}
-
-#[tokio::test]
-async fn a_failed_run_stays_busy_until_its_last_step_has_ended() {
-    for world in World::all() {
-        let (store, other) = (world.store(), world.store());
-        let (count, end) = (Arc::default(), Arc::default());
-        let mut task = None;
-        let failed = store.scope(run("r").run(async {
-            let (step, begun) = spawned(&count, &end);
-            begun.await;
-            task = Some(step);
-            Err(CRASH)
-        }));
-        failed.await.unwrap_err();
-        for store in [&store, &other] {
-            let error = refused(store.scope(run("r").run(async { panic!("executed beside its own step") })).await);
-            assert!(matches!(error, CheckpointError::RunBusy { .. }), "{error:?}");
-        }
-        end.notify_one();
-        assert_eq!(task.unwrap().await.unwrap().unwrap(), 0, "what the step returns is recorded");
-        let resumed = store.scope(run("r").run(async { spawned(&count, &end).0.await.unwrap() }));
-        assert_eq!(resumed.await.unwrap(), 0);
-        assert_eq!(ran(&count), 1);
-    }
-}
-
-#[tokio::test]
-async fn a_run_that_returns_while_a_step_executes_is_an_error_and_stays_resumable() {
-    for world in World::all() {
-        let store = world.store();
-        let (count, end) = (Arc::default(), Arc::default());
-        let mut task = None;
-        let early = store.scope(run("r").run(async {
-            let (step, begun) = spawned(&count, &end);
-            begun.await;
-            task = Some(step);
-            Ok(7)
-        }));
-        assert_eq!(refused(early.await), CheckpointError::StepsExecuting { run: "r".into(), steps: 1 });
-        // A step that is aborted lets go of its run, too.
-        let task = task.unwrap();
-        task.abort();
-        task.await.unwrap_err();
-        assert_eq!(store.scope(run("r").run(async { Ok(8) })).await.unwrap(), 8);
-    }
-}
-
-#[tokio::test]
-async fn a_step_that_was_called_in_a_run_and_begins_after_it_is_refused() {
-    for world in World::all() {
-        let store = world.store();
-        let mut late = None;
-        let failed = store.scope(run("r").run(async {
-            late = Some(keyed(1, 1));
-            Err(CRASH)
-        }));
-        failed.await.unwrap_err();
-        assert!(matches!(refused(late.unwrap().await), CheckpointError::Store(_)));
-        assert_eq!(store.scope(run("r").run(async { keyed(1, 2).await })).await.unwrap(), 2);
-    }
-}
-
-type Key = Result<String, Failed>;
-
-/// A step that returns its idempotency key.
-fn key_of(name: &'static str) -> impl Future<Output = Key> {
-    let step = Checkpoint::new().step(name).at(site!().enter());
-    step.calls::<Key>().run(async { Ok(idempotency_key().unwrap().to_string()) })
-}
-
-#[tokio::test]
-async fn steps_inside_a_step_have_idempotency_keys_of_their_own_that_last() {
-    for world in World::all() {
-        let store = world.store();
-        let seen = std::sync::Mutex::new(Vec::new());
-        for _ in 0..2 {
-            let failed = store.scope(run("r").run(async {
-                let outer = Checkpoint::new().step("outer").at(site!().enter()).calls::<Out>();
-                let body = async {
-                    let mut keys = vec![idempotency_key().unwrap().to_string()];
-                    keys.extend([key_of("charge").await?, key_of("charge").await?, key_of("refund").await?]);
-                    // Inside a step on another task, too.
-                    keys.push(tokio::spawn(key_of("spawned")).await.unwrap()?);
-                    keys.push(idempotency_key().unwrap().to_string());
-                    seen.lock().unwrap().push(keys);
-                    Err(CRASH)
-                };
-                outer.run(body).await
-            }));
-            failed.await.unwrap_err();
-        }
-        let seen = seen.into_inner().unwrap();
-        assert_eq!(seen[0], seen[1]);
-        assert_eq!(seen[0][0], seen[0][5]);
-        let different: std::collections::HashSet<_> = seen[0].iter().collect();
-        assert_eq!(different.len(), 5, "{seen:?}");
-    }
-}
-
-#[tokio::test]
-async fn another_try_at_a_step_inside_a_step_has_the_key_of_the_first() {
-    let world = World::sqlite();
-    let keys = std::sync::Mutex::new(Vec::new());
-    let done = world.store().scope(run("r").run(async {
-        let outer = Checkpoint::new().step("outer").at(site!().enter()).calls::<Out>();
-        let body = async {
-            for fails in [true, false] {
-                let step = Checkpoint::new().step("charge").at(site!().enter()).calls::<Out>();
-                let charge = || {
-                    keys.lock().unwrap().push(idempotency_key().unwrap());
-                    if fails { Err(CRASH) } else { Ok(1) }
-                };
-                assert_eq!(step.run_blocking(charge).is_err(), fails);
-            }
-            Ok(1)
-        };
-        outer.run(body).await
-    }));
-    done.await.unwrap();
-    let keys = keys.into_inner().unwrap();
-    assert_eq!(keys[0], keys[1]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_step_is_under_the_deadline_it_was_called_in_and_the_one_it_is_awaited_in() {
-    let store = Store::open("memory:").unwrap();
-    let left = |name: &'static str| {
-        let step = Checkpoint::new().step(name).at(site!().enter());
-        step.calls::<Out>().run(async { Ok(Deadline::current().unwrap().remaining().as_secs() as u32) })
-    };
-    let done = store.scope(run("r").run(async {
-        let (long, short) = (Duration::from_secs(9), Duration::from_secs(5));
-        let spawned = Deadline::after(short).scope(async { tokio::spawn(left("spawned")).await.unwrap() });
-        assert_eq!(spawned.await?, 5);
-        assert_eq!(Deadline::after(short).scope(left("awaited")).await?, 5);
-        let both = Deadline::after(long).scope(async { Deadline::after(short).scope(left("both")).await });
-        assert_eq!(both.await?, 5);
-        Deadline::after(short).scope(async { Deadline::after(long).scope(left("inherited")).await }).await
-    }));
-    assert_eq!(done.await.unwrap(), 5);
-}
-
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Partly {
     kept: u32,
@@ -612,5 +454,20 @@ async fn the_first_execution_returns_what_a_replay_returns() {
         seen.push(done);
         seen.push(store.scope_blocking(|| call().run_blocking(|| panic!("executed again"))).unwrap());
         assert_eq!(seen, vec![Partly { kept: 1, lost: 0 }; 4]);
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_was_called_in_a_run_and_begins_after_it_is_refused() {
+    for world in World::all() {
+        let store = world.store();
+        let mut late = None;
+        let failed = store.scope(run("r").run(async {
+            late = Some(keyed(1, 1));
+            Err(CRASH)
+        }));
+        failed.await.unwrap_err();
+        assert!(matches!(refused(late.unwrap().await), CheckpointError::Store(_)));
+        assert_eq!(store.scope(run("r").run(async { keyed(1, 2).await })).await.unwrap(), 2);
     }
 }
