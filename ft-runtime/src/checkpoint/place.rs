@@ -11,7 +11,7 @@ use super::fingerprint::InputHash;
 pub enum Place<'a> {
     /// The result of a step (kind 1).
     Step {
-        /// How often a run of this name was started before.
+        /// The token of the claim that started the run.
         incarnation: u64,
         /// The run.
         run: &'a str,
@@ -23,7 +23,7 @@ pub enum Place<'a> {
     /// A version of a saved state (kind 2). Its generation is not part of it: a newer value may take the place of one
     /// that waits to be written, after both were sealed.
     State {
-        /// How often a run of this name was started before.
+        /// The token of the claim that started the run.
         incarnation: u64,
         /// The run.
         run: &'a str,

@@ -185,7 +185,7 @@ async fn a_record_whose_place_is_damaged_is_found_before_anything_is_executed() 
         // One bit: the step would be taken for one that was never recorded.
         "UPDATE ft_step SET key = 'step(3)' WHERE seq = 1",
         "UPDATE ft_step SET input = zeroblob(16) WHERE seq = 1",
-        "UPDATE ft_run SET incarnation = 1",
+        "UPDATE ft_run SET incarnation = incarnation + 1",
         "UPDATE ft_step SET value = (SELECT value FROM ft_step WHERE seq = 2) WHERE seq = 1",
     ] {
         let world = World::sqlite();
