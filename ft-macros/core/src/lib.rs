@@ -34,7 +34,7 @@ mod shape_once;
 mod shape_run;
 mod shape_step;
 mod stack;
-mod stub;
+mod stand_in;
 mod supplied;
 #[cfg(test)]
 mod tests;
@@ -52,7 +52,7 @@ pub fn expand(attribute: &str, args: TokenStream, item: TokenStream) -> TokenStr
     } else if attribute == "checkpoint_without_feature"
         && let Some(policy) = Policy::find("checkpoint")
     {
-        return stub::without_feature(policy, args, item);
+        return stand_in::without_feature(policy, args, item);
     } else if let Some(policy) = Policy::find(attribute) {
         return stack::expand(policy, args, item);
     } else {

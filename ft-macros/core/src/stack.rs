@@ -17,7 +17,7 @@ use crate::func::{self, Func, Kind};
 use crate::policy::{Policy, Shape};
 use crate::supplied::{self, Supplied};
 use crate::tokens::{group, mentions, rename};
-use crate::{async_trait, bind, shape_candidates, shape_loop, shape_once, shape_run, shape_step, stub};
+use crate::{async_trait, bind, shape_candidates, shape_loop, shape_once, shape_run, shape_step, stand_in};
 
 /// One of our attributes below another one.
 pub(crate) enum Sibling {
@@ -145,10 +145,14 @@ fn fold(policy: &'static Policy, args: TokenStream, mut func: Func) -> TokenStre
     check(&layers, &supplied, &mut errors);
 
     let Some((kind, outcome)) = &flow else {
-        return stub::failed(func, None, &supplied, errors);
+        return stand_in::failed(func, None, &supplied, errors);
     };
     let folded = Fold { layers: &layers, supplied: &supplied, root, kind: *kind, outcome }.function(&func, &mut errors);
-    if errors.is_empty() { folded.into_token_stream() } else { stub::failed(func, flow.as_ref(), &supplied, errors) }
+    if errors.is_empty() {
+        folded.into_token_stream()
+    } else {
+        stand_in::failed(func, flow.as_ref(), &supplied, errors)
+    }
 }
 
 /// What no single attribute can see.
