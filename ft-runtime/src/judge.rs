@@ -41,7 +41,7 @@ pub enum Verdict {
         /// How long the other side asked to be left alone.
         retry_after: Option<Duration>,
         /// It is a refusal of one of our own policies, which says nothing of the other side. A timeout is none: the other
-        /// side was waited for.
+        /// side was waited for. Nor is an injected fault, which stands for one of the other side.
         refused: bool,
         /// It was named, by `on` or `when`, as one to try again.
         named: bool,
@@ -202,7 +202,7 @@ impl<E: Fault> Accepts<E> for ByFault {
             again: kind != FaultKind::Permanent,
             kind,
             retry_after: error.retry_after(),
-            refused: error.rejected().is_some_and(|rejected| !matches!(rejected, Rejected::TimedOut { .. })),
+            refused: error.rejected().is_some_and(Rejected::kept_the_call_back),
             named: false,
         }
     }

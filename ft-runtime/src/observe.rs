@@ -3,11 +3,12 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use crate::fault::FaultKind;
+use crate::fault::{Fault as _, FaultKind};
 use crate::faults::Seen;
+use crate::rejected::Rejected;
 use crate::site::Site;
 use crate::sync::{Mutex, lock};
 
@@ -70,6 +71,56 @@ pub enum What<'a> {
         /// Its health now.
         to: &'static str,
     },
+    /// A policy refused a call, or cut it off.
+    Refused {
+        /// The reason, as [`Rejected::reason`](crate::Rejected::reason) names it.
+        reason: &'static str,
+        /// When the call may come back, where that is known.
+        retry_after: Option<Duration>,
+    },
+    /// A circuit breaker changed its state.
+    Circuit {
+        /// Which of the breakers behind one policy: its key, or the empty string where there is one only.
+        key: &'a str,
+        /// Its state before.
+        from: &'static str,
+        /// Its state now.
+        to: &'static str,
+        /// Why: `"failure_rate"`, `"forced"`, ..
+        why: &'static str,
+    },
+    /// A bulkhead changed its limit by itself.
+    Limit {
+        /// The limit before.
+        from: u32,
+        /// The limit now.
+        to: u32,
+    },
+    /// A failure was answered by the fallback.
+    Substituted {
+        /// The failure.
+        fault: Failure<'a>,
+    },
+    /// An extra attempt was started beside those that are running.
+    Hedged {
+        /// The extra attempt, counted from 2.
+        attempt: u32,
+    },
+    /// An extra attempt answered first.
+    HedgeWon {
+        /// The attempt that answered, counted from 1.
+        attempt: u32,
+    },
+    /// Another call took over the work that several calls wait for, because the one that did it was dropped.
+    TookOver {
+        /// The key of the calls.
+        key: &'a str,
+    },
+    /// A fault was injected.
+    Injected {
+        /// `"error"`, `"latency"` or `"panic"`.
+        what: &'static str,
+    },
     /// A run was opened that had been started before: its recorded steps are replayed.
     Resumed {
         /// The name of the run.
@@ -113,6 +164,14 @@ impl What<'_> {
             Self::GaveUp { .. } => "gave_up",
             Self::FailedOver { .. } => "failed_over",
             Self::Health { .. } => "health",
+            Self::Refused { .. } => "refused",
+            Self::Circuit { .. } => "circuit",
+            Self::Limit { .. } => "limit",
+            Self::Substituted { .. } => "substituted",
+            Self::Hedged { .. } => "hedged",
+            Self::HedgeWon { .. } => "hedge_won",
+            Self::TookOver { .. } => "took_over",
+            Self::Injected { .. } => "injected",
             Self::Resumed { .. } => "resumed",
             Self::Replayed { .. } => "replayed",
             Self::Recorded { .. } => "recorded",
@@ -179,7 +238,10 @@ impl GaveUp {
 pub fn subscribe(listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Subscription {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    lock(&LISTENERS).push((id, Arc::new(listener)));
+    let mut listeners = lock(&LISTENERS);
+    listeners.push((id, Arc::new(listener)));
+    LISTENING.store(listeners.len(), Ordering::Relaxed);
+    drop(listeners);
     Subscription { id }
 }
 
@@ -192,13 +254,39 @@ pub struct Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        lock(&LISTENERS).retain(|(id, _)| *id != self.id);
+        let mut listeners = lock(&LISTENERS);
+        listeners.retain(|(id, _)| *id != self.id);
+        LISTENING.store(listeners.len(), Ordering::Relaxed);
     }
 }
 
 type Listener = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
 
 static LISTENERS: Mutex<Vec<(u64, Listener)>> = Mutex::new(Vec::new());
+
+/// How many listeners there are, for those who ask before they lock.
+static LISTENING: AtomicUsize = AtomicUsize::new(0);
+
+/// Would anybody hear an event? What refuses under overload must cost next to nothing while nobody does.
+#[inline]
+pub(crate) fn is_heard() -> bool {
+    LISTENING.load(Ordering::Relaxed) != 0
+        || tracing::level_filters::LevelFilter::current() != tracing::level_filters::LevelFilter::OFF
+}
+
+/// Tells everybody that a policy refused a call, if anybody listens.
+#[inline]
+pub(crate) fn refused(site: Option<&Site>, policy: &'static str, rejected: &Rejected) {
+    if is_heard() {
+        tell_refused(site, policy, rejected);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn tell_refused(site: Option<&Site>, policy: &'static str, rejected: &Rejected) {
+    emit(site, policy, What::Refused { reason: rejected.reason(), retry_after: rejected.retry_after() });
+}
 
 /// Tells everybody. Only ever called off the success path.
 pub(crate) fn emit(site: Option<&Site>, policy: &'static str, what: What<'_>) {
@@ -275,6 +363,21 @@ fn trace(event: &Event<'_>) {
             tracing::warn!(target: "ft", site, policy, from, to, kind = fault.kind.as_str(), fault = fault.what, "{name}");
         }
         What::Health { target, from, to } => tracing::warn!(target: "ft", site, policy, target, from, to, "{name}"),
+        What::Refused { reason, retry_after } => {
+            tracing::warn!(target: "ft", site, policy, reason, ?retry_after, "{name}");
+        }
+        What::Circuit { key, from, to, why } => {
+            tracing::warn!(target: "ft", site, policy, key, from, to, why, "{name}");
+        }
+        What::Limit { from, to } => tracing::info!(target: "ft", site, policy, from, to, "{name}"),
+        What::Substituted { fault } => {
+            tracing::warn!(target: "ft", site, policy, kind = fault.kind.as_str(), fault = fault.what, "{name}");
+        }
+        What::Hedged { attempt } | What::HedgeWon { attempt } => {
+            tracing::info!(target: "ft", site, policy, attempt, "{name}");
+        }
+        What::TookOver { key } => tracing::info!(target: "ft", site, policy, key, "{name}"),
+        What::Injected { what } => tracing::warn!(target: "ft", site, policy, what, "{name}"),
         What::Resumed { run, attempt, steps } => {
             tracing::info!(target: "ft", site, policy, run, attempt, steps, "{name}");
         }

@@ -36,6 +36,10 @@ pub enum Rejected {
     DeadlinePassed,
     /// No target could be asked: none is configured, or all are disabled. The call was not started.
     NoTarget,
+    /// The call that did the work for several callers panicked: its panic is its own, and this is what the others see.
+    LeaderPanicked,
+    /// A fault that was injected to see what happens.
+    Injected,
     /// The process is shutting down and starts no new work.
     ShuttingDown,
     /// A value that is only known at run time makes no sense.
@@ -55,11 +59,20 @@ impl Rejected {
             Self::RateLimited { .. } => "rate_limited",
             Self::DeadlinePassed => "deadline_passed",
             Self::NoTarget => "no_target",
+            Self::LeaderPanicked => "leader_panicked",
+            Self::Injected => "injected",
             Self::ShuttingDown => "shutting_down",
             Self::Invalid(_) => "invalid",
             #[cfg(feature = "checkpoint")]
             Self::Checkpoint(_) => "checkpoint",
         }
+    }
+}
+
+impl Rejected {
+    /// Whether the call was kept from the other side, so that its refusal says nothing of how that one does.
+    pub(crate) const fn kept_the_call_back(&self) -> bool {
+        !matches!(self, Self::TimedOut { .. } | Self::LeaderPanicked | Self::Injected)
     }
 }
 
@@ -72,6 +85,8 @@ impl fmt::Display for Rejected {
             Self::RateLimited { retry_after } => write!(f, "over the rate limit, next call fits in {retry_after:?}"),
             Self::DeadlinePassed => f.write_str("the deadline leaves no time for the call"),
             Self::NoTarget => f.write_str("no target to call: the pool is empty or every target is disabled"),
+            Self::LeaderPanicked => f.write_str("the call that did the work for this one panicked"),
+            Self::Injected => f.write_str("an injected fault"),
             Self::ShuttingDown => f.write_str("shutting down: no new work is started"),
             Self::Invalid(invalid) => invalid.fmt(f),
             #[cfg(feature = "checkpoint")]
@@ -107,7 +122,7 @@ impl Fault for Rejected {
             Self::CircuitOpen { .. } | Self::BulkheadFull | Self::RateLimited { .. } | Self::NoTarget => {
                 FaultKind::Unsent
             }
-            Self::TimedOut { .. } => FaultKind::Transient,
+            Self::TimedOut { .. } | Self::LeaderPanicked | Self::Injected => FaultKind::Transient,
             Self::DeadlinePassed | Self::ShuttingDown | Self::Invalid(_) => FaultKind::Permanent,
             #[cfg(feature = "checkpoint")]
             Self::Checkpoint(error) => error.kind(),

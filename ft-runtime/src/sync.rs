@@ -1,11 +1,17 @@
-//! The one place that names locks, so that a model checker can drive the state machines:
+//! The one place that names locks and the atomics of state machines, so that a model checker can drive the state machines:
 //! `RUSTFLAGS="--cfg ft_shuttle"` swaps in shuttle's, which explores interleavings.
 
 #[cfg(not(ft_shuttle))]
-pub(crate) use std::sync::{Mutex, MutexGuard};
+pub(crate) use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU32, AtomicU64},
+};
 
 #[cfg(ft_shuttle)]
-pub(crate) use shuttle::sync::{Mutex, MutexGuard};
+pub(crate) use shuttle::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU32, AtomicU64},
+};
 
 /// Locks, and goes on with what is there when another thread panicked while it held the lock: every critical section
 /// in this crate leaves its data consistent at each step.

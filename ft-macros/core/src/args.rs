@@ -27,7 +27,7 @@ pub(crate) struct Args {
     pub(crate) judgement: Vec<(Ident, TokenStream)>,
     /// Everything that no attribute reserves: methods of the policy.
     pub(crate) setters: Vec<(Ident, Expr)>,
-    /// `run`, `key`, `state`, `to`: words that some attribute reserves.
+    /// `run`, `key`, `state`, `to`, ..: words that this attribute reserves.
     reserved: Vec<(Ident, Expr)>,
 }
 
@@ -169,9 +169,9 @@ impl Reader<'_> {
             }
             _ => {
                 let value = self.value(&word, input.parse()?);
-                match owner(&word) {
+                match Policy::owner(&word) {
                     None => self.args.setters.push((key, value)),
-                    Some(owner) if owner == self.policy.attribute => self.args.reserved.push((key, value)),
+                    Some(_) if self.policy.reserves(&word) => self.args.reserved.push((key, value)),
                     Some(owner) => self.foreign(&key, owner),
                 }
             }
@@ -220,7 +220,7 @@ impl Reader<'_> {
     }
 
     fn judge(&mut self, key: Ident, argument: TokenStream) {
-        if self.policy.judges() {
+        if self.policy.judges {
             self.args.judgement.push((key, argument));
         } else {
             let attribute = self.policy.attribute;
@@ -266,19 +266,10 @@ impl Reader<'_> {
     }
 }
 
-/// The attribute that keeps this word for itself.
-fn owner(word: &str) -> Option<&'static str> {
-    match word {
-        "run" | "key" | "state" => Some("checkpoint"),
-        "to" => Some("failover"),
-        _ => None,
-    }
-}
-
 /// Words that are never an existing policy, however alone they stand.
 fn reserves(ident: &Ident) -> bool {
     let common = ["name", "clone", "skip", "on", "unless", "when", "until", "retry_after"];
-    owner(&ident.to_string()).is_some() || common.iter().any(|word| ident == word)
+    Policy::owner(&ident.to_string()).is_some() || common.iter().any(|word| ident == word)
 }
 
 /// `PAT`, with `|` and an `if` guard -> the predicate that it means.

@@ -34,6 +34,9 @@ pub(crate) fn policy(policy: &Policy, args: &Args, root: &TokenStream, errors: &
 fn reference(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Errors) -> TokenStream {
     let here = Span::mixed_site();
     let setters = setters(args);
+    if policy.stateful {
+        return shared(policy, args, root, errors);
+    }
     if let (Some(value), None) = (&args.value, policy.needs) {
         return match value {
             Expr::Reference(_) if setters.is_empty() => value.to_token_stream(),
@@ -55,24 +58,8 @@ fn reference(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Erro
             }
         };
     }
-    let blamed = args.setters.first().map_or_else(Span::call_site, |(key, _)| key.span());
-    let constructor = match (&args.value, policy.needs) {
-        (None, Some(example)) => {
-            let name = policy.attribute;
-            errors.at(Span::call_site(), format!("`#[{name}]` needs its value: `#[{name}({example})]`"));
-            return TokenStream::new();
-        }
-        (Some(value), _) => {
-            let span = first_span(value);
-            let ty = ty(policy, root, span);
-            let function = Ident::new(if existing(value) { "from" } else { "new" }, span);
-            let value = group(Delimiter::Parenthesis, value.to_token_stream(), here.located_at(span));
-            quote_spanned!(span=> #ty::#function #value)
-        }
-        (None, None) => {
-            let ty = ty(policy, root, blamed);
-            quote_spanned!(blamed=> #ty::new())
-        }
+    let Some(constructor) = constructor(policy, args, root, errors) else {
+        return TokenStream::new();
     };
     let values = args.setters.iter().map(|(key, value)| {
         if policy.runtime_keys.iter().any(|late| key == late) { Known::Late } else { known(value) }
@@ -89,6 +76,83 @@ fn reference(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Erro
         // An item cannot name `Self` or a type parameter.
         Known::Constants => quote_spanned!(here=> &const { #constructor #setters }),
         Known::Late => quote_spanned!(here=> &#constructor #setters),
+    }
+}
+
+/// A policy with state: an existing one, or a `static` that all calls of the function share.
+///
+/// With `key = expr`, one for each key: `of` finds it, behind an `Arc` that lives as long as the call.
+fn shared(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Errors) -> TokenStream {
+    let here = Span::mixed_site();
+    let key = args.reserved("key");
+    let of = key.map(|(key, value)| {
+        let of = Ident::new("of", here.located_at(key.span()));
+        method(&of, quote_spanned!(here.located_at(key.span())=> &(#value)))
+    });
+    if let (Some((max_keys, _)), None) = (args.reserved("max_keys"), key) {
+        errors.at(max_keys.span(), "`max_keys` bounds the keys of `key = ..`, which is not given");
+    }
+    if let Some(value) = args.value.as_ref().filter(|value| !literal(value)) {
+        let blame = args.setters.iter().map(|(key, _)| key).chain(args.reserved("max_keys").map(|(key, _)| key)).next();
+        if let Some(key) = blame {
+            errors.at(
+                key.span(),
+                format!("an existing policy has its settings and its state: set `{key}` where it is made"),
+            );
+        }
+        let reference = match value {
+            Expr::Reference(_) => value.to_token_stream(),
+            // What it borrows from lives until the end of the block that this `let` stands in.
+            value => quote_spanned!(here=> &#value),
+        };
+        return match of {
+            Some(of) => quote_spanned!(here=> (#reference) #of),
+            None => reference,
+        };
+    }
+    if args.value.is_some() && policy.needs.is_none() {
+        let name = policy.attribute;
+        errors.at(
+            args.value.as_ref().map_or_else(Span::call_site, first_span),
+            format!("`#[{name}]` takes an existing policy here, as in `#[{name}(POLICY)]`; options have a name: `#[{name}(key = value)]`"),
+        );
+        return TokenStream::new();
+    }
+    let Some(constructor) = constructor(policy, args, root, errors) else {
+        return TokenStream::new();
+    };
+    let setters = setters(args);
+    let item = Ident::new(&policy.item(), here);
+    let ty = ty(policy, root, here);
+    match of {
+        None => quote_spanned!(here=> { static #item: #ty = #constructor #setters; &#item }),
+        Some(of) => {
+            let bound = args.reserved("max_keys").map(|(key, value)| method(key, value.to_token_stream()));
+            quote_spanned!(here=> { static #item: #root::Keyed<#ty> = #root::Keyed::new(#constructor #setters) #bound; #item #of })
+        }
+    }
+}
+
+/// `::ft_runtime::Retry::new()`, `::ft_runtime::Timeout::new(2s)`
+fn constructor(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Errors) -> Option<TokenStream> {
+    match (&args.value, policy.needs) {
+        (None, Some(example)) => {
+            let name = policy.attribute;
+            errors.at(Span::call_site(), format!("`#[{name}]` needs its value: `#[{name}({example})]`"));
+            None
+        }
+        (Some(value), _) => {
+            let span = first_span(value);
+            let ty = ty(policy, root, span);
+            let function = Ident::new(if existing(value) { "from" } else { "new" }, span);
+            let value = group(Delimiter::Parenthesis, value.to_token_stream(), Span::mixed_site().located_at(span));
+            Some(quote_spanned!(span=> #ty::#function #value))
+        }
+        (None, None) => {
+            let blamed = args.setters.first().map_or_else(Span::call_site, |(key, _)| key.span());
+            let ty = ty(policy, root, blamed);
+            Some(quote_spanned!(blamed=> #ty::new()))
+        }
     }
 }
 

@@ -10,6 +10,14 @@ pub(crate) struct Policy {
     pub(crate) shape: Shape,
     /// An example of the value without which there is no such policy, as in `#[timeout(2s)]`; `new` takes it.
     pub(crate) needs: Option<&'static str>,
+    /// It has state, which all calls of the function share: a `static`, where others are constants.
+    pub(crate) stateful: bool,
+    /// Its state may be one for each key: `key = expr`, `max_keys = n`.
+    pub(crate) keyed: bool,
+    /// It looks at outcomes, so that `on`, `unless`, `when`, `until` and `retry_after` mean something.
+    pub(crate) judges: bool,
+    /// What to do instead, where it means nothing on a blocking function.
+    pub(crate) blocking: Option<&'static str>,
     /// Keys whose setters cannot be `const`.
     pub(crate) runtime_keys: &'static [&'static str],
     /// Bare words for values: key, word, path below the runtime's root.
@@ -22,7 +30,6 @@ pub(crate) enum Shape {
     /// The body again and again.
     Loop,
     /// The body at most once.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the policies of this shape follow"))]
     Once,
     /// A run or a step of one.
     Checkpoint,
@@ -33,19 +40,40 @@ pub(crate) enum Shape {
 /// To add an attribute: a line here, a line in `ft-macros/src/lib.rs`.
 static POLICIES: &[Policy] = &[
     Policy::new("retry", "Retry", Shape::Loop)
+        .judges()
         .words(&[("hint", "clamp", "Hint::Clamp"), ("hint", "stop", "Hint::Stop")]),
     Policy::new("failover", "Failover", Shape::Candidates)
+        .judges()
         .words(&[("prefer", "order", "Prefer::Order"), ("prefer", "sticky", "Prefer::Sticky")]),
     Policy::new("checkpoint", "Checkpoint", Shape::Checkpoint)
         .runtime_keys(&["every"])
         .words(&[("again", "always", "Again::Always"), ("again", "after_keep", "Again::AfterKeep")]),
-    #[cfg(test)]
-    Policy::new("timeout", "Timeout", Shape::Once).needs("2s"),
+    Policy::new("timeout", "Timeout", Shape::Once)
+        .needs("2s")
+        .not_blocking("a blocking call cannot be cut off from outside: set the time limit of the client that it uses, or make this an `async fn` around `tokio::task::spawn_blocking`"),
+    Policy::new("circuit_breaker", "CircuitBreaker", Shape::Once).stateful().keyed().judges().words(&[
+        ("abandoned", "ignore", "Abandoned::Ignore"),
+        ("abandoned", "failure", "Abandoned::Failure"),
+    ]),
+    Policy::new("bulkhead", "Bulkhead", Shape::Once).needs("16").stateful().keyed(),
+    Policy::new("rate_limiter", "RateLimiter", Shape::Once).needs("100").stateful().keyed(),
+    Policy::new("chaos", "Chaos", Shape::Once).stateful(),
 ];
 
 impl Policy {
     const fn new(attribute: &'static str, ty: &'static str, shape: Shape) -> Self {
-        Self { attribute, ty, shape, needs: None, runtime_keys: &[], words: &[] }
+        Self {
+            attribute,
+            ty,
+            shape,
+            needs: None,
+            stateful: false,
+            keyed: false,
+            judges: false,
+            blocking: None,
+            runtime_keys: &[],
+            words: &[],
+        }
     }
 
     const fn runtime_keys(mut self, keys: &'static [&'static str]) -> Self {
@@ -58,9 +86,28 @@ impl Policy {
         self
     }
 
-    #[cfg(test)]
     const fn needs(mut self, example: &'static str) -> Self {
         self.needs = Some(example);
+        self
+    }
+
+    const fn stateful(mut self) -> Self {
+        self.stateful = true;
+        self
+    }
+
+    const fn keyed(mut self) -> Self {
+        self.keyed = true;
+        self
+    }
+
+    const fn judges(mut self) -> Self {
+        self.judges = true;
+        self
+    }
+
+    const fn not_blocking(mut self, instead: &'static str) -> Self {
+        self.blocking = Some(instead);
         self
     }
 
@@ -69,13 +116,24 @@ impl Policy {
         POLICIES.iter().find(|policy| policy.attribute == attribute)
     }
 
-    /// The name of the constant that holds it. Items are not hygienic, so the name must be one that users do not write.
+    /// The name of the item that holds it. Items are not hygienic, so the name must be one that users do not write.
     pub(crate) fn item(&self) -> String {
         format!("FT_{}", self.attribute.to_uppercase())
     }
 
-    /// Whether outcomes are judged, so that `on`, `unless`, `when`, `until` and `retry_after` mean something.
-    pub(crate) fn judges(&self) -> bool {
-        self.shape != Shape::Checkpoint
+    /// Whether this word is one of the attribute's own, rather than a setter of its policy.
+    pub(crate) fn reserves(&self, word: &str) -> bool {
+        match word {
+            "key" => self.keyed || self.shape == Shape::Checkpoint,
+            "max_keys" => self.keyed,
+            "run" | "state" => self.shape == Shape::Checkpoint,
+            "to" => self.shape == Shape::Candidates,
+            _ => false,
+        }
+    }
+
+    /// The attribute to name when this word stands at one that does not reserve it.
+    pub(crate) fn owner(word: &str) -> Option<&'static str> {
+        POLICIES.iter().find(|policy| policy.reserves(word)).map(|policy| policy.attribute)
     }
 }

@@ -143,6 +143,13 @@ fn fold(policy: &'static Policy, args: TokenStream, mut func: Func) -> TokenStre
     let retried = layers.iter().any(|layer| layer.policy.shape == Shape::Loop);
     let supplied = Supplied::take(&mut func.sig, checkpoint, retried, &mut errors);
     check(&layers, &supplied, &mut errors);
+    if let Some((Kind::Sync, _)) = flow {
+        for Layer { policy, span, .. } in &layers {
+            if let Some(instead) = policy.blocking {
+                errors.at(*span, format!("`#[{}]` needs an `async fn`; {instead}", policy.attribute));
+            }
+        }
+    }
 
     let Some((kind, outcome)) = &flow else {
         return stand_in::failed(func, None, &supplied, errors);

@@ -29,10 +29,66 @@ async fn constant(id: u64) -> Result<Row, DbError> {
 }
 fn blocking(&self) -> Result<Row, DbError> {
     let site = ::ft_runtime::site!().enter();
-    let timeout = &::ft_runtime::Timeout::from(self.limit);
-    timeout
+    let circuit_breaker = &self.breaker;
+    circuit_breaker
         .calls::<Result<Row, DbError>>()
         .at(site)
         .when(|error| error.is_slow())
+        .run_blocking(|| -> Result<Row, DbError> { self.get() })
+}
+async fn shared(id: u64) -> Result<Row, DbError> {
+    let site = ::ft_runtime::site!().enter();
+    let circuit_breaker = {
+        static FT_CIRCUIT_BREAKER: ::ft_runtime::CircuitBreaker = ::ft_runtime::CircuitBreaker::new()
+            .rate(0.3)
+            .open(::core::time::Duration::from_secs(10))
+            .abandoned(::ft_runtime::Abandoned::Failure);
+        &FT_CIRCUIT_BREAKER
+    };
+    circuit_breaker
+        .calls::<Result<Row, DbError>>()
+        .at(site)
+        .run(async {
+            let outcome: Result<Row, DbError> = { get(id).await };
+            outcome
+        })
+        .await
+}
+async fn keyed(host: &str) -> Result<Row, DbError> {
+    let site = ::ft_runtime::site!().enter();
+    let rate_limiter = {
+        static FT_RATE_LIMITER: ::ft_runtime::Keyed<::ft_runtime::RateLimiter> = ::ft_runtime::Keyed::new(
+                ::ft_runtime::RateLimiter::new(100).burst(10),
+            )
+            .max_keys(50);
+        FT_RATE_LIMITER.of(&(host))
+    };
+    rate_limiter
+        .calls::<Result<Row, DbError>>()
+        .at(site)
+        .run(async {
+            let outcome: Result<Row, DbError> = { get(host).await };
+            outcome
+        })
+        .await
+}
+async fn keyed_elsewhere(tenant: &Tenant) -> Result<Row, DbError> {
+    let site = ::ft_runtime::site!().enter();
+    let bulkhead = (&TENANTS).of(&((tenant.id)));
+    bulkhead
+        .calls::<Result<Row, DbError>>()
+        .at(site)
+        .run(async {
+            let outcome: Result<Row, DbError> = { get(tenant).await };
+            outcome
+        })
+        .await
+}
+fn cloned(&mut self) -> Result<Row, DbError> {
+    let site = ::ft_runtime::site!().enter();
+    let circuit_breaker = &self.breaker.clone();
+    circuit_breaker
+        .calls::<Result<Row, DbError>>()
+        .at(site)
         .run_blocking(|| -> Result<Row, DbError> { self.get() })
 }

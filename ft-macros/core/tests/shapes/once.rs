@@ -8,7 +8,27 @@ async fn constant(id: u64) -> Result<Row, DbError> {
     get(id).await
 }
 
-#[timeout(self.limit, when = |error| error.is_slow())]
+#[circuit_breaker(self.breaker, when = |error| error.is_slow())]
 fn blocking(&self) -> Result<Row, DbError> {
+    self.get()
+}
+
+#[circuit_breaker(rate = 0.3, open = 10s, abandoned = failure)]
+async fn shared(id: u64) -> Result<Row, DbError> {
+    get(id).await
+}
+
+#[rate_limiter(100, burst = 10, key = host, max_keys = 50)]
+async fn keyed(host: &str) -> Result<Row, DbError> {
+    get(host).await
+}
+
+#[bulkhead(TENANTS, key = (tenant.id))]
+async fn keyed_elsewhere(tenant: &Tenant) -> Result<Row, DbError> {
+    get(tenant).await
+}
+
+#[circuit_breaker(self.breaker.clone())]
+fn cloned(&mut self) -> Result<Row, DbError> {
     self.get()
 }

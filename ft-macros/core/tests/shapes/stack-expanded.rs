@@ -176,13 +176,12 @@ mod inside {
     impl<T> Fetch for Client<T> {
         fn method(self) -> Result<Row, DbError> {
             let site = facade::ft::site!().enter();
-            let timeout = {
-                const FT_TIMEOUT: facade::ft::Timeout = facade::ft::Timeout::new(
-                    ::core::time::Duration::from_secs(1),
-                );
-                &FT_TIMEOUT
+            let circuit_breaker = {
+                static FT_CIRCUIT_BREAKER: facade::ft::CircuitBreaker = facade::ft::CircuitBreaker::new()
+                    .open(::core::time::Duration::from_secs(1));
+                &FT_CIRCUIT_BREAKER
             };
-            timeout
+            circuit_breaker
                 .calls::<Result<Row, DbError>>()
                 .at(site)
                 .run_blocking(|| -> Result<Row, DbError> {

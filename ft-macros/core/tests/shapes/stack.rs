@@ -25,7 +25,7 @@ async fn four(&self, id: u64) -> Result<Row, DbError> {
 
 mod inside {
     impl<T> Fetch for Client<T> {
-        #[timeout(1s)]
+        #[circuit_breaker(open = 1s)]
         #[retry(crate = facade::ft)]
         fn method(self) -> Result<Row, DbError> {
             self.get()

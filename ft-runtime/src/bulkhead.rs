@@ -1,0 +1,1 @@
+//! So many at a time.

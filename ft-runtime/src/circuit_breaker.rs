@@ -1,0 +1,1 @@
+//! No calls to what fails.

@@ -1,0 +1,1 @@
+//! One execution for all who ask at once.

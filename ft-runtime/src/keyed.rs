@@ -1,0 +1,1 @@
+//! One state for each key.

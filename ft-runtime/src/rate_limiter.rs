@@ -1,0 +1,1 @@
+//! So many in a time.

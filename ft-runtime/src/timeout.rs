@@ -1,0 +1,1 @@
+//! So long and no longer.
