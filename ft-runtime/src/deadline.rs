@@ -13,6 +13,9 @@ use crate::time;
 thread_local! {
     /// The deadline of the call that this thread is polling.
     static CURRENT: Cell<Option<Deadline>> = const { Cell::new(None) };
+
+    /// Whether this thread is dropping work because its deadline has passed.
+    static CUTTING_OFF: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The moment by which the caller wants its answer.
@@ -149,5 +152,54 @@ impl Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         CURRENT.set(self.around);
+    }
+}
+
+/// Drops work whose deadline has passed, in `drop`: what is dropped there may ask [`is_cutting_off`] and so tell a call
+/// that took too long from one whose caller left.
+#[allow(dead_code, reason = "the policies that cut off and those that ask come one by one")]
+pub(crate) fn cutting_off<R>(drop: impl FnOnce() -> R) -> R {
+    let _restored = CuttingOff { around: CUTTING_OFF.replace(true) };
+    drop()
+}
+
+/// Is this thread dropping work because its deadline has passed?
+#[allow(dead_code, reason = "the policies that cut off and those that ask come one by one")]
+pub(crate) fn is_cutting_off() -> bool {
+    CUTTING_OFF.get()
+}
+
+/// Restores what was around when it is dropped, a panic included.
+struct CuttingOff {
+    around: bool,
+}
+
+impl Drop for CuttingOff {
+    fn drop(&mut self) {
+        CUTTING_OFF.set(self.around);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_dropped_knows_that_it_is_cut_off_also_when_something_panics_meanwhile() {
+        struct Asks<'a>(&'a Cell<Option<bool>>);
+        impl Drop for Asks<'_> {
+            fn drop(&mut self) {
+                self.0.set(Some(is_cutting_off()));
+            }
+        }
+        let seen = Cell::new(None);
+        cutting_off(|| drop(Asks(&seen)));
+        assert_eq!(seen.take(), Some(true));
+        drop(Asks(&seen));
+        assert_eq!(seen.take(), Some(false));
+
+        let panics = || cutting_off(|| panic!("while it is dropped"));
+        std::panic::catch_unwind(panics).unwrap_err();
+        assert!(!is_cutting_off());
     }
 }
