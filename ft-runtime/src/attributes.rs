@@ -1,5 +1,9 @@
 //! The attributes. Their grammar lives in `ft-macros`; what they mean is documented here, where examples compile.
 
+mod circuit_breaker;
+
+pub use circuit_breaker::circuit_breaker;
+
 /// Retries the annotated function: [`Retry`](crate::Retry) as an attribute.
 ///
 /// ```

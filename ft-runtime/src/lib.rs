@@ -48,12 +48,16 @@ mod wait;
 
 pub use attempt::Attempt;
 #[doc(inline)]
-pub use attributes::{Fault, checkpoint, failover, retry};
+pub use attributes::{Fault, checkpoint, circuit_breaker, failover, retry};
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Charge, RetryBudget};
 #[cfg(feature = "checkpoint")]
 pub use checkpoint::{
     Again, Checkpoint, CheckpointError, Every, IdempotencyKey, Saved, Store, StoreError, idempotency_key,
+};
+pub use circuit_breaker::{
+    Abandoned, CircuitBreaker, CircuitBreakerCalls, CircuitBreakerFuture, CircuitBreakerWith, CircuitSnapshot, CircuitState,
+    Permit,
 };
 pub use context::{Context, Scoped};
 pub use deadline::{Deadline, Under};
@@ -62,6 +66,7 @@ pub use failover::{Among, Candidates, Failover, FailoverWith, Over, Prefer};
 pub use fault::{Fault, FaultKind};
 pub use faults::FaultEntry;
 pub use health::Health;
+pub use keyed::{Keyed, Template};
 pub use outcome::{Outcome, Refusable};
 pub use pool::{AsPool, Pool, Target, Targets};
 pub use rejected::{FromRejected, Invalid, Rejected};

@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -23,6 +24,27 @@ thread_local! {
 pub(crate) fn now() -> Instant {
     let now = tokio::time::Instant::now().into_std();
     if VIRTUAL_THREADS.load(Ordering::Relaxed) == 0 { now } else { now + MOVED.get().unwrap_or_default() }
+}
+
+/// The present moment as a number: nanoseconds since some moment decades before the process started. It steps back where the
+/// clock does, and never wraps.
+pub(crate) fn nanos() -> u64 {
+    /// Half of what two's complement leaves for decades on both sides.
+    const START: u64 = 1 << 60;
+    static STARTED: OnceLock<Instant> = OnceLock::new();
+    let (now, started) = (now(), *STARTED.get_or_init(Instant::now));
+    // A paused clock may stand before the start of this one.
+    match now.checked_duration_since(started) {
+        Some(since) => START + whole_nanos(since),
+        None => START.saturating_sub(whole_nanos(started.saturating_duration_since(now))),
+    }
+}
+
+/// A duration in nanoseconds, or the longest that fits.
+#[inline]
+pub(crate) const fn whole_nanos(duration: Duration) -> u64 {
+    let nanos = duration.as_nanos();
+    if nanos > 1 << 60 { 1 << 60 } else { nanos as u64 }
 }
 
 /// The moment `after` from now; the far future where that cannot be represented.
