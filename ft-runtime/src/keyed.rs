@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn case_51_keys_without_end_stay_bounded_without_a_call_by_the_user() {
         let keyed = Keyed::new(State::NEW).max_keys(100);
-        (0..100_000).for_each(|key| drop(keyed.of(&key)));
+        (0..20_000).for_each(|key| drop(keyed.of(&key)));
         assert_eq!(keyed.entries().len(), 100);
         assert_eq!(lock(&keyed.table).places.len(), 100);
     }

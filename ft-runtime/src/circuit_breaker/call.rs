@@ -172,9 +172,7 @@ where
             }
             *this.stage = Stage::Started;
         }
-        let Some(call) = this.call.as_pin_mut() else {
-            unreachable!("a call that was let through is there")
-        };
+        let Some(call) = this.call.as_pin_mut() else { unreachable!("a call that was let through is there") };
         this.permit.resume();
         let polled = call.poll(cx);
         this.permit.pause();

@@ -126,12 +126,7 @@ impl Shell {
         lock(&self.machine).is_idle()
     }
 
-    fn work<R>(
-        &self,
-        mut machine: MutexGuard<'_, Machine>,
-        rules: &Rules,
-        work: impl FnOnce(&mut Machine) -> R,
-    ) -> R {
+    fn work<R>(&self, mut machine: MutexGuard<'_, Machine>, rules: &Rules, work: impl FnOnce(&mut Machine) -> R) -> R {
         // From here to the end successes come for the lock: none is lost between the taking and the decision.
         let taken = self.stripes.iter().map(|stripe| stripe.successes.swap(0, Acquire));
         let successes = taken.map(|word| if word >> 32 == 0 { 0 } else { word & u64::from(u32::MAX) }).sum();

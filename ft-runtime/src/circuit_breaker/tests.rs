@@ -119,12 +119,8 @@ async fn case_27_a_result_of_another_generation_changes_nothing() {
 
     // After a reset, and after each of the states by hand.
     let breaker = touchy();
-    let by_hand = [
-        CircuitBreaker::reset,
-        CircuitBreaker::force_open,
-        CircuitBreaker::force_close,
-        CircuitBreaker::disable,
-    ];
+    let by_hand =
+        [CircuitBreaker::reset, CircuitBreaker::force_open, CircuitBreaker::force_close, CircuitBreaker::disable];
     for by_hand in by_hand {
         breaker.reset();
         let (failing, well) = (breaker.acquire().unwrap(), breaker.acquire().unwrap());
@@ -536,7 +532,11 @@ fn nonsense_is_refused_when_it_is_built() {
         let panic = catch_unwind(build).expect_err("nonsense was accepted");
         panic.downcast_ref::<&str>().map(|message| (*message).to_owned()).unwrap_or_default()
     };
-    for rate in [|| CircuitBreaker::new().rate(0.0), || CircuitBreaker::new().rate(1.1), || CircuitBreaker::new().rate(f64::NAN)] {
+    for rate in [
+        || CircuitBreaker::new().rate(0.0),
+        || CircuitBreaker::new().rate(1.1),
+        || CircuitBreaker::new().rate(f64::NAN),
+    ] {
         assert_eq!(refused(rate), "rate must be above 0 and at most 1");
     }
     assert_eq!(refused(|| CircuitBreaker::new().slow_rate(-1.0)), "slow_rate must be above 0 and at most 1");
@@ -549,10 +549,13 @@ fn nonsense_is_refused_when_it_is_built() {
     assert_eq!(refused(|| CircuitBreaker::new().consecutive(0)), "consecutive must be at least 1");
     assert_eq!(refused(|| CircuitBreaker::new().open(Duration::ZERO)), "open must be longer than zero");
     assert!(refused(|| CircuitBreaker::new().max_open(SECOND)).starts_with("max_open must not be shorter than open"));
-    assert!(refused(|| touchy().max_open(SECOND).open(2 * SECOND)).starts_with("open must not be longer than max_open"));
+    assert!(
+        refused(|| touchy().max_open(SECOND).open(2 * SECOND)).starts_with("open must not be longer than max_open")
+    );
     assert_eq!(refused(|| CircuitBreaker::new().slow(Duration::ZERO)), "slow must be longer than zero");
     // Longest of everything: no overflow.
-    let _ = CircuitBreaker::new().last_calls(1_000_000).min_calls(1_000_000).open(Duration::MAX).max_open(Duration::MAX);
+    let _ =
+        CircuitBreaker::new().last_calls(1_000_000).min_calls(1_000_000).open(Duration::MAX).max_open(Duration::MAX);
     let longest = CircuitBreaker::new().window(Duration::MAX).slow(Duration::MAX).consecutive(1).open(Duration::MAX);
     fail(&longest);
     assert!(retry_after(&longest).is_some());

@@ -98,10 +98,11 @@ impl Window {
         }
     }
 
-    /// Could a success be the call that opens the breaker? Only one that completes `min_calls` can, where there is
-    /// something to hold against the other side.
+    /// Could a success be the call that opens the breaker? Where there is something to hold against the other side, one that
+    /// completes `min_calls` can, and so can the first one after old successes have left; any other lowers the rates.
     pub(super) fn is_watchful(&self, rules: &Rules) -> bool {
-        self.tally.calls < u64::from(rules.min_calls()) && self.tally.failures + self.tally.slow > 0
+        let Tally { calls, failures, slow } = self.tally;
+        failures + slow > 0 && (calls < u64::from(rules.min_calls()) || self.verdict(rules) != Verdict::Within)
     }
 
     fn verdict(&self, rules: &Rules) -> Verdict {
@@ -197,7 +198,11 @@ impl Bits {
         }
         let (word, mask) = (&mut self.0[at as usize / 64], 1 << (at % 64));
         let was = *word & mask != 0;
-        if bit { *word |= mask } else { *word &= !mask }
+        if bit {
+            *word |= mask
+        } else {
+            *word &= !mask
+        }
         was
     }
 }

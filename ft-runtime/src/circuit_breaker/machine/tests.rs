@@ -25,7 +25,11 @@ enum Naive {
     Closed,
     Open(Nanos),
     /// Probes that went well; when the probes of the present lease were sent, and the end of it.
-    HalfOpen { passed: usize, out: Vec<u64>, renews: Nanos },
+    HalfOpen {
+        passed: usize,
+        out: Vec<u64>,
+        renews: Nanos,
+    },
     ForcedOpen,
     ForcedClosed,
     Disabled,
@@ -118,9 +122,11 @@ impl Model {
 
     fn forget(&mut self, now: Nanos) {
         match self.rules.span {
-            Span::Calls(calls) => while self.outcomes.len() > calls as usize {
-                self.outcomes.pop_front();
-            },
+            Span::Calls(calls) => {
+                while self.outcomes.len() > calls as usize {
+                    self.outcomes.pop_front();
+                }
+            }
             Span::Time(span) => {
                 let slot = |at: Nanos| at / (span / SLOTS);
                 self.outcomes.retain(|(at, _)| slot(now) - slot(*at) < SLOTS);
@@ -130,7 +136,8 @@ impl Model {
 
     fn is_beyond(&self) -> bool {
         let calls = self.outcomes.len();
-        let part = |bad: fn(&Mark) -> bool| self.outcomes.iter().filter(|(_, mark)| bad(mark)).count() as f64 / calls as f64;
+        let part =
+            |bad: fn(&Mark) -> bool| self.outcomes.iter().filter(|(_, mark)| bad(mark)).count() as f64 / calls as f64;
         // The window knows of no call before the last change, nor does the row of failures; one that is longer
         // than the window is counted by the breaker beyond it, so rows here are shorter.
         let row = self.outcomes.iter().rev().take_while(|(_, mark)| mark.failed).count();
@@ -156,8 +163,13 @@ impl Model {
 enum Step {
     Call,
     /// The permit that has been out for so many.
-    Finish { which: usize, mark: Mark },
-    Drop { which: usize },
+    Finish {
+        which: usize,
+        mark: Mark,
+    },
+    Drop {
+        which: usize,
+    },
     Wait(Nanos),
     Force(u8),
 }
@@ -214,7 +226,7 @@ fn finish(shell: &Shell, rules: &Rules, ticket: Ticket, mark: Mark, now: Nanos) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
     #[test]
     fn the_breaker_does_what_the_model_does(rules in rules(), steps in steps()) {
         let shell = Shell::new();
