@@ -335,10 +335,10 @@ impl CircuitBreaker {
     ///
     /// [`Rejected::CircuitOpen`].
     pub fn acquire(&self) -> Result<Permit<&Self>, Rejected> {
-        let mut permit = Permit::new(self, None);
-        match permit.start() {
-            Ok(()) => Ok(permit),
-            Err(retry_after) => Err(permit.refuse(retry_after)),
+        let pass = self.enter(None);
+        match pass.refused() {
+            None => Ok(Permit::new(self, None, pass)),
+            Some(retry_after) => Err(self.refuse(None, retry_after)),
         }
     }
 

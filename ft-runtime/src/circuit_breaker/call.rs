@@ -6,12 +6,11 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
 use super::CircuitBreaker;
-use super::permit::Permit;
+use super::permit::{Pass, Permit, Polling, Running};
 use crate::judge::{Accept, Judge, Judgement, judgement_setters};
 use crate::rejected::Rejected;
 use crate::site::{Entered, Site};
@@ -53,30 +52,30 @@ impl<P: Deref<Target = CircuitBreaker>, T, E, J> CircuitBreakerCalls<P, T, E, J>
         J: Judgement<T, E>,
     {
         let Self { breaker, site, judge, refuse, .. } = self;
-        let permit = Permit::new(breaker, site);
-        CircuitBreakerFuture { permit, stage: Stage::New, judge, refuse, call: Some(call) }
+        CircuitBreakerFuture { permit: Permit::new(breaker, site, Pass::NEW), judge, refuse, call }
     }
 
     /// As [`run`](Self::run), for a call that is only made when the breaker lets it through, which is asked now: a call of a
     /// service.
+    ///
+    /// # Errors
+    ///
+    /// A refusal: [`Rejected::CircuitOpen`].
     #[inline]
-    pub fn run_with<F>(self, call: impl FnOnce() -> F) -> CircuitBreakerFuture<P, F, E, J>
+    pub fn start<F>(self, call: impl FnOnce() -> F) -> Result<CircuitBreakerFuture<P, F, E, J>, E>
     where
         F: Future<Output = Result<T, E>>,
         J: Judgement<T, E>,
     {
         let Self { breaker, site, judge, refuse, .. } = self;
-        let mut permit = Permit::new(breaker, site);
-        let (stage, call) = match permit.start() {
-            Ok(()) => {
-                permit.resume();
-                let call = call();
-                permit.pause();
-                (Stage::Started, Some(call))
-            }
-            Err(retry_after) => (Stage::Refused { retry_after }, None),
-        };
-        CircuitBreakerFuture { permit, stage, judge, refuse, call }
+        let pass = breaker.enter(site);
+        if let Some(retry_after) = pass.refused() {
+            return Err(refuse(breaker.refuse(site, retry_after)));
+        }
+        let running = Running::new(&breaker, site, pass);
+        let call = call();
+        running.over();
+        Ok(CircuitBreakerFuture { permit: Permit::new(breaker, site, pass), judge, refuse, call })
     }
 
     /// Makes the call if the breaker lets it through, blocking the thread.
@@ -90,16 +89,16 @@ impl<P: Deref<Target = CircuitBreaker>, T, E, J> CircuitBreakerCalls<P, T, E, J>
         J: Judgement<T, E>,
     {
         let Self { breaker, site, judge, refuse, .. } = self;
-        let mut permit = Permit::new(breaker, site);
-        match permit.start() {
-            Ok(()) => {
-                permit.resume();
-                let outcome = call();
-                permit.settle(&judge, &outcome);
-                outcome
-            }
-            Err(retry_after) => Err(refuse(permit.refuse(retry_after))),
+        let breaker: &CircuitBreaker = &breaker;
+        let pass = breaker.enter(site);
+        if let Some(retry_after) = pass.refused() {
+            return Err(refuse(breaker.refuse(site, retry_after)));
         }
+        let running = Running::new(breaker, site, pass);
+        let outcome = call();
+        running.over();
+        breaker.settle(site, pass, &judge, &outcome);
+        outcome
     }
 
     #[inline]
@@ -132,22 +131,11 @@ pin_project! {
     pub struct CircuitBreakerFuture<P: Deref<Target = CircuitBreaker>, F, E, J = Judge> {
         // Above the call: it is given back first, and dropped together with it.
         permit: Permit<P>,
-        stage: Stage,
         judge: J,
         refuse: fn(Rejected) -> E,
         #[pin]
-        call: Option<F>,
+        call: F,
     }
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Stage {
-    /// The breaker was not asked yet.
-    New,
-    /// It let the call through.
-    Started,
-    /// It did not.
-    Refused { retry_after: Duration },
 }
 
 impl<P, F, T, E, J> Future for CircuitBreakerFuture<P, F, E, J>
@@ -160,22 +148,15 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, E>> {
-        let mut this = self.project();
-        if !matches!(this.stage, Stage::Started) {
-            let refused = match *this.stage {
-                Stage::Refused { retry_after } => Err(retry_after),
-                _ => this.permit.start(),
-            };
-            if let Err(retry_after) = refused {
-                this.call.set(None);
-                return Poll::Ready(Err((this.refuse)(this.permit.refuse(retry_after))));
-            }
-            *this.stage = Stage::Started;
+        let this = self.project();
+        if this.permit.pass().is_new()
+            && let Some(retry_after) = this.permit.enter()
+        {
+            return Poll::Ready(Err((this.refuse)(this.permit.refuse(retry_after))));
         }
-        let Some(call) = this.call.as_pin_mut() else { unreachable!("a call that was let through is there") };
-        this.permit.resume();
-        let polled = call.poll(cx);
-        this.permit.pause();
+        let polling = Polling::new(this.permit);
+        let polled = this.call.poll(cx);
+        polling.over();
         let outcome = ready!(polled);
         this.permit.settle(&*this.judge, &outcome);
         Poll::Ready(outcome)
@@ -184,6 +165,6 @@ where
 
 impl<P: Deref<Target = CircuitBreaker>, F, E, J> fmt::Debug for CircuitBreakerFuture<P, F, E, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CircuitBreakerFuture").field("stage", &self.stage).finish_non_exhaustive()
+        f.debug_struct("CircuitBreakerFuture").field("permit", &self.permit).finish_non_exhaustive()
     }
 }

@@ -42,17 +42,30 @@ pub(super) enum Phase {
     Disabled,
 }
 
-/// What a call brings back.
+/// What a call brings back: the generation that it counts for and the lease of its slot, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ticket {
-    /// 0 where the call counts for nothing.
-    pub(super) generation: u32,
-    pub(super) lease: u32,
-}
+pub(super) struct Ticket(pub(super) u64);
+
+/// A ticket of a breaker that looks at the clock when a call ends.
+pub(super) const TIMED: u64 = 1 << 63;
+/// Generations end here, so that the bits above can say other things.
+const LAST_GENERATION: u32 = (1 << 29) - 1;
 
 impl Ticket {
     /// Of a call that counts for nothing.
-    pub(super) const UNCOUNTED: Self = Self { generation: 0, lease: 0 };
+    pub(super) const UNCOUNTED: Self = Self(0);
+
+    pub(super) const fn new(generation: u32, lease: u32) -> Self {
+        Self((generation as u64) << 32 | lease as u64)
+    }
+
+    const fn generation(self) -> u32 {
+        (self.0 >> 32) as u32 & LAST_GENERATION
+    }
+
+    const fn lease(self) -> u32 {
+        self.0 as u32
+    }
 }
 
 /// The answer to a call that wants to start.
@@ -73,8 +86,8 @@ pub(super) struct Change {
 /// How calls find out where they stand, without a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gate {
-    /// Start, and count for this generation.
-    Closed { generation: u32 },
+    /// Start, and count for this ticket.
+    Closed(Ticket),
     /// Refused before this moment. After it, ask.
     Until(Nanos),
     /// Refused, for as long as nobody decides otherwise.
@@ -125,7 +138,7 @@ impl Machine {
 
     /// Counts a call that has ended now.
     pub(super) fn record(&mut self, rules: &Rules, ticket: Ticket, mark: Mark, now: Nanos) -> Option<Change> {
-        if ticket.generation != self.generation {
+        if !self.issued(ticket) {
             return None;
         }
         match self.phase {
@@ -147,7 +160,7 @@ impl Machine {
                 Some(self.open(rules, if mark.failed { "probe_failed" } else { "probe_slow" }, now))
             }
             Phase::HalfOpen { passed, out, lease, renews } => {
-                let (passed, out) = (passed + 1, out - u32::from(ticket.lease == lease));
+                let (passed, out) = (passed + 1, out - u32::from(ticket.lease() == lease));
                 self.phase = Phase::HalfOpen { passed, out, lease, renews };
                 (passed >= rules.probes).then(|| {
                     self.closed_at = now;
@@ -166,7 +179,8 @@ impl Machine {
     /// Takes a permit back that counts for nothing.
     pub(super) fn give_back(&mut self, ticket: Ticket) {
         if let Phase::HalfOpen { passed, out, lease, renews } = self.phase
-            && (ticket.generation, ticket.lease) == (self.generation, lease)
+            && self.issued(ticket)
+            && ticket.lease() == lease
         {
             self.phase = Phase::HalfOpen { passed, out: out - 1, lease, renews };
         }
@@ -180,7 +194,7 @@ impl Machine {
 
     pub(super) fn gate(&self, rules: &Rules) -> Gate {
         match self.phase {
-            Phase::Closed | Phase::ForcedClosed => Gate::Closed { generation: self.generation },
+            Phase::Closed | Phase::ForcedClosed => Gate::Closed(Ticket::new(self.generation, 0)),
             Phase::Open { until } => Gate::Until(until),
             Phase::HalfOpen { passed, out, renews, .. } if passed + out >= rules.probes => Gate::Until(renews),
             Phase::HalfOpen { .. } => Gate::Ask,
@@ -207,8 +221,9 @@ impl Machine {
         self.window.tally()
     }
 
-    pub(super) fn generation(&self) -> u32 {
-        self.generation
+    /// Is this ticket one of the present generation?
+    pub(super) fn issued(&self, ticket: Ticket) -> bool {
+        ticket.generation() == self.generation
     }
 
     pub(super) fn opened(&self) -> u64 {
@@ -226,7 +241,7 @@ impl Machine {
     }
 
     fn admitted(&self, lease: u32) -> Admission {
-        Admission::Admitted(Ticket { generation: self.generation, lease })
+        Admission::Admitted(Ticket::new(self.generation, lease))
     }
 
     fn open(&mut self, rules: &Rules, why: &'static str, now: Nanos) -> Change {
@@ -237,7 +252,7 @@ impl Machine {
 
     fn enter(&mut self, phase: Phase, why: &'static str) -> Change {
         let from = self.phase.state();
-        self.generation = self.generation.checked_add(1).unwrap_or(1);
+        self.generation = if self.generation < LAST_GENERATION { self.generation + 1 } else { 1 };
         self.phase = phase;
         self.window.clear();
         Change { from, to: phase.state(), why }

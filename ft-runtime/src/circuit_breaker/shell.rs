@@ -6,7 +6,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::machine::{Admission, Change, Gate, Machine, Ticket};
+use super::machine::{Admission, Change, Gate, Machine, TIMED, Ticket};
 use super::rules::{Nanos, Rules};
 use super::window::Mark;
 use crate::counter::{STRIPES, stripe};
@@ -26,19 +26,22 @@ pub(super) struct Shell {
 #[derive(Debug)]
 #[repr(align(64))]
 struct Stripe {
-    /// High half: the generation that is counted for, 0 while every success has to go to the machine. Low half: the count.
+    /// The ticket that is counted for, plus the count; [`LOCKED`] while every success has to go to the machine.
     successes: AtomicU64,
     refused: AtomicU64,
 }
 
 /// A stripe that holds so many is emptied before it is full.
 const FULL: u64 = 1 << 31;
+/// A stripe that counts for no ticket.
+const LOCKED: u64 = u64::MAX;
 
 impl Shell {
     pub(super) const fn new() -> Self {
-        const STRIPE: Stripe = Stripe { successes: AtomicU64::new(tag(1)), refused: AtomicU64::new(0) };
+        const STRIPE: Stripe = Stripe { successes: AtomicU64::new(LOCKED), refused: AtomicU64::new(0) };
         Self {
-            gate: AtomicU64::new(Gate::Closed { generation: 1 }.word()),
+            // The first call asks, and so finds the settings complete.
+            gate: AtomicU64::new(ASK),
             slot_ends: AtomicU64::new(0),
             stripes: [STRIPE; STRIPES],
             machine: Mutex::new(Machine::new()),
@@ -48,8 +51,14 @@ impl Shell {
     /// The ticket of a call, where it takes no more than a look.
     #[inline]
     pub(super) fn admit_at_once(&self) -> Option<Ticket> {
+        let word = self.gate.load(Acquire);
+        if word >> 61 == 0 { Some(Ticket(word)) } else { None }
+    }
+
+    /// The ticket of a call while it is closed.
+    pub(super) fn closed(&self) -> Option<Ticket> {
         match Gate::of(self.gate.load(Acquire)) {
-            Gate::Closed { generation } => Some(Ticket { generation, lease: 0 }),
+            Gate::Closed(ticket) => Some(ticket),
             _ => None,
         }
     }
@@ -57,11 +66,16 @@ impl Shell {
     /// The answer to a call that comes now.
     pub(super) fn admit(&self, rules: &Rules, now: Nanos) -> (Admission, Option<Change>) {
         let (admission, change) = match Gate::of(self.gate.load(Acquire)) {
-            Gate::Closed { generation } => (Admission::Admitted(Ticket { generation, lease: 0 }), None),
+            Gate::Closed(ticket) => (Admission::Admitted(ticket), None),
             Gate::Pass => (Admission::Admitted(Ticket::UNCOUNTED), None),
             Gate::Never => (Admission::Refused { retry_after: rules.open }, None),
             Gate::Until(moment) if now < moment => (Admission::Refused { retry_after: moment - now }, None),
-            Gate::Until(_) | Gate::Ask => self.with(rules, |machine| machine.admit(rules, now)),
+            Gate::Until(_) | Gate::Ask => match self.with(rules, |machine| machine.admit(rules, now)) {
+                (Admission::Admitted(Ticket(word)), change) if rules.reads_clock_at_end() && word != 0 => {
+                    (Admission::Admitted(Ticket(TIMED | word)), change)
+                }
+                answer => answer,
+            },
         };
         if let Admission::Refused { .. } = admission {
             self.stripes[stripe()].refused.fetch_add(1, Relaxed);
@@ -74,8 +88,8 @@ impl Shell {
     pub(super) fn count(&self, ticket: Ticket) -> bool {
         let stripe = &self.stripes[stripe()].successes;
         let mut word = stripe.load(Relaxed);
-        // One comparison for both: the tag is this generation's, and there is room.
-        while word.wrapping_sub(tag(ticket.generation)) < FULL {
+        // One comparison for all: the stripe counts for this ticket, there is room, and no clock is asked for.
+        while word.wrapping_sub(ticket.0) < FULL {
             match stripe.compare_exchange_weak(word, word + 1, Release, Relaxed) {
                 Ok(_) => return true,
                 Err(now) => word = now,
@@ -87,13 +101,13 @@ impl Shell {
     /// As [`count`](Self::count), for a window over time.
     #[inline]
     pub(super) fn count_at(&self, ticket: Ticket, now: Nanos) -> bool {
-        now < self.slot_ends.load(Acquire) && self.count(ticket)
+        now < self.slot_ends.load(Acquire) && self.count(Ticket(ticket.0 & !TIMED))
     }
 
     /// Counts a call that ended now, whatever that leads to.
     pub(super) fn record(&self, rules: &Rules, ticket: Ticket, mark: Mark, now: Nanos) -> Option<Change> {
         let machine = lock(&self.machine);
-        if ticket.generation != machine.generation() {
+        if !machine.issued(ticket) {
             return None;
         }
         // What sent a success here may be over by now.
@@ -106,7 +120,7 @@ impl Shell {
     /// Takes a permit back that counts for nothing.
     pub(super) fn give_back(&self, rules: &Rules, ticket: Ticket) {
         // While it is closed nobody waits for the permit.
-        if self.admit_at_once() != Some(ticket) {
+        if self.closed() != Some(ticket) {
             self.with(rules, |machine| machine.give_back(ticket));
         }
     }
@@ -128,39 +142,35 @@ impl Shell {
 
     fn work<R>(&self, mut machine: MutexGuard<'_, Machine>, rules: &Rules, work: impl FnOnce(&mut Machine) -> R) -> R {
         // From here to the end successes come for the lock: none is lost between the taking and the decision.
-        let taken = self.stripes.iter().map(|stripe| stripe.successes.swap(0, Acquire));
-        let successes = taken.map(|word| if word >> 32 == 0 { 0 } else { word & u64::from(u32::MAX) }).sum();
+        let taken = self.stripes.iter().map(|stripe| stripe.successes.swap(LOCKED, Acquire));
+        let successes = taken.map(|word| if word == LOCKED { 0 } else { word & u64::from(u32::MAX) }).sum();
         machine.successes(rules, successes);
         let done = work(&mut machine);
 
         let gate = machine.gate(rules);
         self.slot_ends.store(machine.slot_ends(rules), Release);
-        if let Gate::Closed { generation } = gate
+        if let Gate::Closed(ticket) = gate
             && !machine.is_watchful(rules)
         {
-            self.stripes.iter().for_each(|stripe| stripe.successes.store(tag(generation), Release));
+            self.stripes.iter().for_each(|stripe| stripe.successes.store(ticket.0, Release));
         }
         // Last, so that who reads it finds everything else in place.
-        self.gate.store(gate.word(), Release);
+        self.gate.store(gate.word(rules.reads_clock_at_end()), Release);
         done
     }
 }
 
-/// An empty stripe of this generation.
-const fn tag(generation: u32) -> u64 {
-    (generation as u64) << 32
-}
-
-const UNTIL: u64 = 1 << 62;
-const ASK: u64 = 2 << 62;
-const PASS: u64 = 3 << 62;
-/// What is left of a word beside its two bits of kind: 146 years in nanoseconds, and the last of them stands for "never".
+const UNTIL: u64 = 1 << 61;
+const ASK: u64 = 2 << 61;
+const PASS: u64 = 3 << 61;
+/// What is left of a word beside its kind: 73 years in nanoseconds, and the last of them stands for "never".
 const NEVER: u64 = UNTIL - 1;
 
 impl Gate {
-    const fn word(self) -> u64 {
+    const fn word(self, timed: bool) -> u64 {
         match self {
-            Self::Closed { generation } => generation as u64,
+            Self::Closed(ticket) if timed => TIMED | ticket.0,
+            Self::Closed(ticket) => ticket.0,
             Self::Until(moment) if moment < NEVER => UNTIL | moment,
             Self::Until(_) => UNTIL | (NEVER - 1),
             Self::Never => UNTIL | NEVER,
@@ -171,8 +181,8 @@ impl Gate {
 
     #[inline]
     const fn of(word: u64) -> Self {
-        match word & (3 << 62) {
-            0 => Self::Closed { generation: word as u32 },
+        match word & PASS {
+            0 => Self::Closed(Ticket(word)),
             UNTIL if word == UNTIL | NEVER => Self::Never,
             UNTIL => Self::Until(word & NEVER),
             ASK => Self::Ask,
@@ -188,8 +198,8 @@ mod tests {
     #[test]
     fn case_32_a_gate_is_one_word_so_that_nobody_sees_it_open_without_its_moment() {
         let gates = [
-            Gate::Closed { generation: 1 },
-            Gate::Closed { generation: u32::MAX },
+            Gate::Closed(Ticket::new(1, 0)),
+            Gate::Closed(Ticket::new((1 << 29) - 1, 0)),
             Gate::Until(0),
             Gate::Until(NEVER - 1),
             Gate::Never,
@@ -197,16 +207,19 @@ mod tests {
             Gate::Pass,
         ];
         for gate in gates {
-            assert_eq!(Gate::of(gate.word()), gate);
+            assert_eq!(Gate::of(gate.word(false)), gate);
         }
-        assert_eq!(Gate::of(Gate::Until(u64::MAX).word()), Gate::Until(NEVER - 1));
+        assert_eq!(Gate::of(Gate::Until(u64::MAX).word(true)), Gate::Until(NEVER - 1));
+        let ticket = Ticket::new(7, 0);
+        assert_eq!(Gate::of(Gate::Closed(ticket).word(true)), Gate::Closed(Ticket(TIMED | ticket.0)));
     }
 
     #[test]
     fn a_full_stripe_is_emptied_and_nothing_is_lost_or_spills_into_the_generation() {
         let (shell, rules) = (Shell::new(), Rules::DEFAULT);
+        shell.with(&rules, |_| ());
         let ticket = shell.admit_at_once().unwrap();
-        shell.stripes[stripe()].successes.store(tag(ticket.generation) + FULL - 1, Relaxed);
+        shell.stripes[stripe()].successes.store(ticket.0 + FULL - 1, Relaxed);
         assert!(shell.count(ticket));
         assert!(!shell.count(ticket));
         shell.record(&rules, ticket, Mark::default(), 0);
@@ -217,11 +230,14 @@ mod tests {
     #[test]
     fn a_success_that_may_open_the_breaker_goes_to_the_machine() {
         let (shell, rules) = (Shell::new(), Rules::DEFAULT);
+        shell.with(&rules, |_| ());
         let ticket = shell.admit_at_once().unwrap();
         assert!(shell.count(ticket), "nothing is held against the other side");
         shell.record(&rules, ticket, Mark { failed: true, slow: false }, 0);
         assert!(!shell.count(ticket), "fewer calls than `min_calls`, and a failure among them");
-        (0..18).for_each(|_| drop(shell.record(&rules, ticket, Mark::default(), 0)));
+        for _ in 0..18 {
+            shell.record(&rules, ticket, Mark::default(), 0);
+        }
         assert!(shell.count(ticket), "20 calls: successes can only lower the rate");
     }
 }

@@ -11,6 +11,13 @@ use super::*;
 
 const FAILED: Mark = Mark { failed: true, slow: false };
 
+/// Closed, as after the first call.
+fn closed(rules: &Rules) -> Shell {
+    let shell = Shell::new();
+    shell.with(rules, |_| ());
+    shell
+}
+
 fn finish(shell: &Shell, rules: &Rules, ticket: Ticket, mark: Mark, now: Nanos) {
     if mark != Mark::default() || !shell.count(ticket) {
         shell.record(rules, ticket, mark, now);
@@ -25,7 +32,7 @@ fn explore(scenario: fn()) {
 fn in_any_interleaving_every_call_of_a_generation_counts_once() {
     explore(|| {
         let rules = Rules { rate: 1.0, min_calls: Some(100), ..Rules::DEFAULT };
-        let shell = Arc::new(Shell::new());
+        let shell = Arc::new(closed(&rules));
         let callers: Vec<_> = (0..3)
             .map(|caller| {
                 let shell = Arc::clone(&shell);
@@ -48,7 +55,7 @@ fn in_any_interleaving_every_call_of_a_generation_counts_once() {
 fn in_any_interleaving_no_result_of_an_older_generation_counts() {
     explore(|| {
         let rules = Rules { rate: 1.0, ..Rules::DEFAULT };
-        let shell = Arc::new(Shell::new());
+        let shell = Arc::new(closed(&rules));
         // Tickets of the first generation, brought back while it ends.
         let late: Vec<_> = (0..2)
             .map(|caller| {
@@ -72,7 +79,7 @@ fn in_any_interleaving_no_result_of_an_older_generation_counts() {
 fn in_any_interleaving_exactly_the_probes_are_admitted_and_they_close_it() {
     explore(|| {
         let rules = Rules { consecutive: Some(1), probes: 2, open: 10, ..Rules::DEFAULT };
-        let shell = Arc::new(Shell::new());
+        let shell = Arc::new(closed(&rules));
         let ticket = shell.admit_at_once().expect("closed");
         finish(&shell, &rules, ticket, FAILED, 0);
         let callers: Vec<_> = (0..4)
@@ -107,7 +114,7 @@ fn in_any_interleaving_a_success_beside_a_failure_opens_it_when_both_make_the_ra
     explore(|| {
         // One failure of two calls: whichever comes second opens it.
         let rules = Rules { rate: 0.5, min_calls: Some(2), span: Span::Calls(2), ..Rules::DEFAULT };
-        let shell = Arc::new(Shell::new());
+        let shell = Arc::new(closed(&rules));
         let callers: Vec<_> = [false, true]
             .into_iter()
             .map(|failed| {
@@ -125,7 +132,7 @@ fn in_any_interleaving_a_success_beside_a_failure_opens_it_when_both_make_the_ra
 fn in_any_interleaving_a_probe_given_back_frees_its_slot_for_one_other() {
     explore(|| {
         let rules = Rules { consecutive: Some(1), open: 10, ..Rules::DEFAULT };
-        let shell = Arc::new(Shell::new());
+        let shell = Arc::new(closed(&rules));
         let ticket = shell.admit_at_once().expect("closed");
         finish(&shell, &rules, ticket, FAILED, 0);
         let Admission::Admitted(probe) = shell.admit(&rules, 10).0 else { panic!("the period is over") };
