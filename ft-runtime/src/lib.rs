@@ -98,7 +98,7 @@ mod wait;
 
 pub use attempt::Attempt;
 #[doc(inline)]
-pub use attributes::{Fault, checkpoint, failover, retry};
+pub use attributes::{Fault, checkpoint, failover, retry, timeout};
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Charge, RetryBudget};
 #[cfg(feature = "checkpoint")]
@@ -119,6 +119,7 @@ pub use retry::{Attempts, Hint, Retry, RetryWith};
 pub use roster::{Roster, TargetStatus};
 pub use shared::Shared;
 pub use site::{Entered, Site, sites};
+pub use timeout::{TimingOut, Timeout, TimeoutCalls, TimeoutWith};
 pub use wait::{Wait, Waiting};
 
 /// What `ft-tower` needs beyond the documented surface. Not for anybody else, and without any promise.
