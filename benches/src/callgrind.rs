@@ -111,8 +111,10 @@ fn rows_of(lines: &[String], totals: &[u64]) -> Vec<Row> {
 }
 
 fn print(rows: &[Row]) {
-    let bare: HashMap<&str, f64> =
-        rows.iter().filter_map(|row| Some((row.case.as_str(), row.instructions.filter(|_| row.over.is_empty())?))).collect();
+    let bare: HashMap<&str, f64> = rows
+        .iter()
+        .filter_map(|row| Some((row.case.as_str(), row.instructions.filter(|_| row.over.is_empty())?)))
+        .collect();
     let own = |row: &Row| Some(row.instructions? - bare.get(row.over.as_str()).copied().unwrap_or_default());
     let mut ours: HashMap<&str, f64> = HashMap::new();
     for row in rows.iter().filter(|row| row.who.starts_with("ft")) {

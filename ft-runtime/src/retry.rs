@@ -346,11 +346,20 @@ impl<'p, A: Accept, V, U, H> RetryWith<'p, A, V, U, H> {
 pub struct Attempts<P, T, E, J = Judge> {
     policy: P,
     site: Option<&'static Site>,
-    attempt: Attempt,
-    previous: Duration,
     deadline: Option<Deadline>,
+    /// `None` until an attempt has failed: a call that succeeds at once pays for one word of it.
+    progress: Option<Progress>,
     judge: J,
     outcome: PhantomData<fn(&T, &E)>,
+}
+
+/// What a call remembers of the attempts that failed.
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    /// The attempt that is being made.
+    attempt: Attempt,
+    /// The wait before it.
+    waited: Duration,
 }
 
 impl<P: Borrow<Retry>, T, E> Attempts<P, T, E> {
@@ -361,15 +370,7 @@ impl<P: Borrow<Retry>, T, E> Attempts<P, T, E> {
             budget.deposit();
         }
         let deadline = retry.deadline.map(Deadline::after);
-        Self {
-            policy,
-            site: None,
-            attempt: Attempt::FIRST,
-            previous: Duration::ZERO,
-            deadline,
-            judge: Judge::by_fault(),
-            outcome: PhantomData,
-        }
+        Self { policy, site: None, deadline, progress: None, judge: Judge::by_fault(), outcome: PhantomData }
     }
 }
 
@@ -389,7 +390,7 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
     /// Which attempt is being made.
     #[inline]
     pub fn attempt(&self) -> Attempt {
-        self.attempt
+        self.progress.map_or(Attempt::FIRST, |progress| progress.attempt)
     }
 
     /// Runs one attempt under the deadline of this call.
@@ -417,38 +418,56 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
         J: Judgement<T, E>,
     {
         if !self.judge.settles(outcome) {
-            return self.failed(outcome);
+            let call = Call {
+                policy: self.policy.borrow(),
+                site: self.site,
+                deadline: self.deadline,
+                progress: self.progress,
+            };
+            let (wait, progress) = failed(call, &self.judge, outcome)?;
+            self.progress = Some(progress);
+            return Some(wait);
         }
-        if self.attempt.is_retry() {
-            self.recovered();
+        if let Some(progress) = self.progress {
+            recovered(self.site, progress.attempt);
         }
         None
     }
+}
 
-    /// Out of line, and so are its registers: the function around pays for what succeeds only.
-    #[cold]
-    #[inline(never)]
-    fn failed(&mut self, outcome: &Result<T, E>) -> Option<Wait>
-    where
-        J: Judgement<T, E>,
-    {
-        let Verdict::Failed { again, kind, retry_after, refused, .. } = self.judge.judge(outcome) else {
-            return None;
-        };
-        let what = observe::text(&observe::Describe(|f: &mut fmt::Formatter<'_>| self.judge.describe(outcome, f)));
-        self.decide(&Failed { again, kind, retry_after, refused, what })
-    }
+/// The session without its types, by value: what is behind the pointers that a session gives away must be in memory,
+/// and then the function around keeps nothing of the session in registers, nor knows what it put there.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    policy: &'a Retry,
+    site: Option<&'static Site>,
+    deadline: Option<Deadline>,
+    progress: Option<Progress>,
+}
 
-    #[cold]
-    #[inline(never)]
-    fn recovered(&self) {
-        observe::emit(self.site, POLICY, What::Recovered { attempt: self.attempt.number() });
-    }
+/// Out of line, and so are its registers: the function around pays for what succeeds only.
+#[cold]
+#[inline(never)]
+fn failed<T, E, J: Judgement<T, E>>(call: Call<'_>, judge: &J, outcome: &Result<T, E>) -> Option<(Wait, Progress)> {
+    let Verdict::Failed { again, kind, retry_after, refused, .. } = judge.judge(outcome) else {
+        return None;
+    };
+    let what = observe::text(&observe::Describe(|f: &mut fmt::Formatter<'_>| judge.describe(outcome, f)));
+    call.decide(&Failed { again, kind, retry_after, refused, what })
+}
 
+#[cold]
+#[inline(never)]
+fn recovered(site: Option<&Site>, attempt: Attempt) {
+    observe::emit(site, POLICY, What::Recovered { attempt: attempt.number() });
+}
+
+impl Call<'_> {
     /// What follows a failure; nothing here depends on the judgement.
-    fn decide(&mut self, failed: &Failed) -> Option<Wait> {
-        let next = self.schedule(failed);
-        let attempt = self.attempt.number();
+    fn decide(self, failed: &Failed) -> Option<(Wait, Progress)> {
+        let progress = self.progress.unwrap_or(Progress { attempt: Attempt::FIRST, waited: Duration::ZERO });
+        let next = self.schedule(progress, failed);
+        let attempt = progress.attempt.number();
         let fault = Failure { kind: failed.kind, what: &failed.what };
         observe::record(
             self.site,
@@ -457,13 +476,12 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
         match next {
             Ok(wait) => {
                 let what = What::Retrying { attempt, delay: wait.delay(), fault };
-                if let Some(hook) = self.policy.borrow().before_retry {
+                if let Some(hook) = self.policy.before_retry {
                     hook(&Event { site: self.site.map_or("", Site::path), policy: POLICY, what: what.clone() });
                 }
                 observe::emit(self.site, POLICY, what);
-                self.attempt = self.attempt.next();
-                self.previous = wait.delay();
-                Some(wait)
+                let progress = Progress { attempt: progress.attempt.next(), waited: wait.delay() };
+                Some((wait, progress))
             }
             Err(reason) => {
                 observe::emit(self.site, POLICY, What::GaveUp { attempts: attempt, reason, fault });
@@ -473,9 +491,9 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
     }
 
     /// The decision itself: the wait before the next attempt, or why there is none.
-    fn schedule(&self, failed: &Failed) -> Result<Wait, GaveUp> {
-        let policy: &Retry = self.policy.borrow();
-        let retry = self.attempt.number();
+    fn schedule(self, progress: Progress, failed: &Failed) -> Result<Wait, GaveUp> {
+        let policy = self.policy;
+        let retry = progress.attempt.number();
         if !failed.again {
             return Err(GaveUp::NotRetryable);
         }
@@ -489,7 +507,7 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
                 Hint::Clamp => longest,
             },
             Some(hint) => random::with(|rng| policy.backoff.after_hint(hint, retry, rng)),
-            None => random::with(|rng| policy.backoff.delay(retry, self.previous, rng)),
+            None => random::with(|rng| policy.backoff.delay(retry, progress.waited, rng)),
         };
         let nearest = [self.deadline, Deadline::current()].into_iter().flatten().min();
         if nearest.is_some_and(|deadline| delay >= deadline.remaining()) {
@@ -515,9 +533,8 @@ impl<P, T, E, J> Attempts<P, T, E, J> {
         Attempts {
             policy: self.policy,
             site: self.site,
-            attempt: self.attempt,
-            previous: self.previous,
             deadline: self.deadline,
+            progress: self.progress,
             judge: change(self.judge),
             outcome: PhantomData,
         }
