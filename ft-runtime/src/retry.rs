@@ -166,13 +166,13 @@ impl Retry {
     /// ```
     #[inline]
     pub fn attempts<R: Outcome>(&self) -> Attempts<&Self, R::Value, R::Error> {
-        Attempts::begin(self)
+        Attempts::new(self, None, Judge::by_fault())
     }
 
     /// As [`attempts`](Self::attempts), for a session that outlives the value: a future that a layer answers with.
     #[inline]
     pub fn into_attempts<R: Outcome>(self) -> Attempts<Self, R::Value, R::Error> {
-        Attempts::begin(self)
+        Attempts::new(self, None, Judge::by_fault())
     }
 
     /// Makes the call, and again while it fails with an error that its [`Fault`](crate::Fault) allows to repeat.
@@ -180,13 +180,14 @@ impl Retry {
     /// # Errors
     ///
     /// The last error, unchanged.
-    pub async fn call<T, E, F, Fut>(&self, call: F) -> Result<T, E>
+    #[inline]
+    pub fn call<T, E, F, Fut>(&self, call: F) -> impl Future<Output = Result<T, E>>
     where
         E: crate::Fault,
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.with().call(call).await
+        self.with().call(call)
     }
 
     /// As [`call`](Self::call), blocking the thread.
@@ -194,11 +195,13 @@ impl Retry {
     /// # Errors
     ///
     /// The last error, unchanged.
+    #[inline]
     pub fn call_blocking<T, E: crate::Fault>(&self, call: impl FnMut() -> Result<T, E>) -> Result<T, E> {
         self.with().call_blocking(call)
     }
 
     /// Files the calls under a site, see [`site!`](crate::site!).
+    #[inline]
     pub fn at(&self, site: &'static Site) -> RetryWith<'_> {
         self.with().at(site)
     }
@@ -218,6 +221,7 @@ impl Retry {
         self.with().until(good)
     }
 
+    #[inline]
     fn with(&self) -> RetryWith<'_> {
         RetryWith { policy: self, site: None, judge: Judge::by_fault() }
     }
@@ -249,6 +253,7 @@ pub struct RetryWith<'p, A = ByFault, V = NoVeto, U = AnyValue, H = NoHint> {
 
 impl<'p, A: Accept, V, U, H> RetryWith<'p, A, V, U, H> {
     /// Files the calls under a site, see [`site!`](crate::site!).
+    #[inline]
     pub fn at(self, site: &'static Site) -> Self {
         Self { site: Some(site), ..self }
     }
@@ -278,13 +283,14 @@ impl<'p, A: Accept, V, U, H> RetryWith<'p, A, V, U, H> {
     /// # Errors
     ///
     /// The last error, unchanged.
-    pub async fn call<T, E, F, Fut>(self, mut call: F) -> Result<T, E>
+    #[inline]
+    pub fn call<T, E, F, Fut>(self, mut call: F) -> impl Future<Output = Result<T, E>>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
         Judge<A, V, U, H>: Judgement<T, E>,
     {
-        self.call_with(|_| call()).await
+        self.call_with(move |_| call())
     }
 
     /// As [`call`](Self::call), telling the call which attempt it is.
@@ -316,6 +322,7 @@ impl<'p, A: Accept, V, U, H> RetryWith<'p, A, V, U, H> {
     /// # Errors
     ///
     /// The last error, unchanged.
+    #[inline]
     pub fn call_blocking<T, E>(self, mut call: impl FnMut() -> Result<T, E>) -> Result<T, E>
     where
         Judge<A, V, U, H>: Judgement<T, E>,
@@ -330,12 +337,9 @@ impl<'p, A: Accept, V, U, H> RetryWith<'p, A, V, U, H> {
         }
     }
 
+    #[inline]
     fn begin<T, E>(self) -> Attempts<&'p Retry, T, E, Judge<A, V, U, H>> {
-        let attempts = Attempts::begin(self.policy).by(self.judge);
-        match self.site {
-            Some(site) => attempts.at(site.enter()),
-            None => attempts,
-        }
+        Attempts::new(self.policy, self.site.map(|site| site.enter().site), self.judge)
     }
 }
 
@@ -362,19 +366,17 @@ struct Progress {
     waited: Duration,
 }
 
-impl<P: Borrow<Retry>, T, E> Attempts<P, T, E> {
+impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
     #[inline]
-    fn begin(policy: P) -> Self {
+    fn new(policy: P, site: Option<&'static Site>, judge: J) -> Self {
         let retry: &Retry = policy.borrow();
         if let Some(budget) = retry.budget {
             budget.deposit();
         }
         let deadline = retry.deadline.map(Deadline::after);
-        Self { policy, site: None, deadline, progress: None, judge: Judge::by_fault(), outcome: PhantomData }
+        Self { policy, site, deadline, progress: None, judge, outcome: PhantomData }
     }
-}
 
-impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
     /// Files the call under its site: `attempts.at(site!().enter())`.
     #[inline]
     pub fn at(self, site: Entered) -> Self {
