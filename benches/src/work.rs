@@ -87,13 +87,24 @@ pub(crate) fn suspended<F: Future>(future: F) -> F::Output {
 #[inline(always)]
 fn poll<T>(future: Pin<&mut dyn Future<Output = T>>) -> Poll<T> {
     let mut future = black_box(future);
-    future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    future.as_mut().poll(&mut context())
+}
+
+/// Polls a future that stays where it is.
+pub(crate) fn stuck<F: Future>(mut future: Pin<&mut F>) -> Pin<&mut F> {
+    assert!(future.as_mut().poll(&mut context()).is_pending());
+    future
+}
+
+/// A context that wakes nobody.
+pub(crate) fn context() -> Context<'static> {
+    Context::from_waker(Waker::noop())
 }
 
 /// Makes a service ready and calls it.
 #[inline(always)]
 pub(crate) fn request<S: Service<u64>>(service: &mut S, id: u64) -> S::Future {
-    assert!(service.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready());
+    assert!(service.poll_ready(&mut context()).is_ready());
     service.call(id)
 }
 
@@ -132,6 +143,16 @@ pub(crate) fn service() -> impl Service<u64, Response = u64, Error = Failed, Fut
 /// As [`service`], and its future suspends once.
 pub(crate) fn suspending_service() -> impl Service<u64, Response = u64, Error = Failed, Future: Send> + Clone + Send {
     service_fn(suspends)
+}
+
+/// Its calls fail.
+pub(crate) fn failing_service() -> impl Service<u64, Response = u64, Error = Failed, Future: Send> + Clone + Send {
+    service_fn(|_| async { Err(Failed::Busy) })
+}
+
+/// Its calls never end.
+pub(crate) fn stuck_service() -> impl Service<u64, Response = u64, Error = Failed, Future: Send> + Clone + Send {
+    service_fn(|_| std::future::pending())
 }
 
 /// The bare calls, in full.
