@@ -283,3 +283,6 @@ fn passed(site: Option<&'static Site>) -> Rejected {
 }
 
 const POLICY: &str = "timeout";
+
+#[cfg(test)]
+mod tests;
