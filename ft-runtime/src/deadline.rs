@@ -11,6 +11,7 @@ use pin_project_lite::pin_project;
 use crate::time;
 
 mod bound;
+mod wire;
 
 pub(crate) use bound::{Around, Bound, Limit, Passed};
 
