@@ -322,7 +322,8 @@ impl<S: Roster> Round<S> {
 /// The caller left: the target is free again, and nothing is counted, unless it was the deadline that passed.
 impl<S: Roster> Drop for Round<S> {
     fn drop(&mut self) {
-        if self.running && self.pass.is_some() && self.deadline.is_some_and(Deadline::has_passed) {
+        let late = || deadline::is_cutting_off() || self.deadline.is_some_and(Deadline::has_passed);
+        if self.running && self.pass.is_some() && late() {
             self.count_failure();
         } else {
             self.give_back();

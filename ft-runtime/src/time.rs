@@ -28,6 +28,7 @@ pub(crate) fn now() -> Instant {
 }
 
 /// The moment `after` from now; the far future where that cannot be represented.
+#[inline]
 pub(crate) fn later(now: Instant, after: Duration) -> Instant {
     // A century is "never" for a running program, and an `Instant` can hold it everywhere.
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -72,36 +73,44 @@ impl Future for Sleep {
 }
 
 pin_project! {
-    /// A timer that lives where it is put, without an allocation, and is made when it is first polled.
+    /// A timer that lives where it is put, without an allocation, and is made when it is set.
     #[derive(Debug, Default)]
     pub(crate) struct Timer {
         #[pin]
-        armed: Option<tokio::time::Sleep>,
+        set: Option<tokio::time::Sleep>,
     }
 }
 
 impl Timer {
     pub(crate) const fn new() -> Self {
-        Self { armed: None }
+        Self { set: None }
     }
 
-    /// Waits until `at`, the same moment at every poll.
+    /// When it goes off, if it is set.
+    #[inline]
+    pub(crate) fn end(&self) -> Option<Instant> {
+        self.set.as_ref().map(|timer| timer.deadline().into_std())
+    }
+
+    /// Sets it, and waits.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime with time enabled, as every tokio timer does.
-    pub(crate) fn poll_until(self: Pin<&mut Self>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let mut armed = self.project().armed;
-        match armed.as_mut().as_pin_mut() {
-            None => {
-                armed.set(Some(tokio::time::sleep_until(at.into())));
-                armed.as_pin_mut().map_or(Poll::Pending, |timer| timer.poll(cx))
-            }
-            Some(timer) => match timer.poll(cx) {
-                // A timer is not looked at once its task has spent its budget, and goes off a millisecond late.
-                Poll::Pending if now() < at => Poll::Pending,
-                _ => Poll::Ready(()),
-            },
+    #[inline]
+    pub(crate) fn set(self: Pin<&mut Self>, end: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let mut set = self.project().set;
+        set.set(Some(tokio::time::sleep_until(end.into())));
+        set.as_pin_mut().map_or(Poll::Pending, |timer| timer.poll(cx))
+    }
+
+    /// Waits on; a timer that is not set does not go off.
+    pub(crate) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(mut timer) = self.project().set.as_pin_mut() else { return Poll::Pending };
+        match timer.as_mut().poll(cx) {
+            // A timer is not looked at once its task has spent its budget, and goes off up to a millisecond late.
+            Poll::Pending if now() < timer.deadline().into_std() => Poll::Pending,
+            _ => Poll::Ready(()),
         }
     }
 }
