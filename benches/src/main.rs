@@ -37,8 +37,11 @@
 
 mod alloc;
 mod callgrind;
+mod contended;
 mod meter;
 mod retry;
+mod size;
+mod timeout;
 mod work;
 
 use std::process::ExitCode;
@@ -49,6 +52,16 @@ fn main() -> ExitCode {
     match arguments[..] {
         ["overhead"] => callgrind::overhead(""),
         ["overhead", pattern] => callgrind::overhead(pattern),
+        ["contended"] => contended(""),
+        ["contended", pattern] => contended(pattern),
+        ["size"] => {
+            size::run(|sizes| {
+                work::sizes(sizes);
+                retry::sizes(sizes);
+                timeout::sizes(sizes);
+            });
+            ExitCode::SUCCESS
+        }
         // What `overhead` starts, under valgrind or without.
         [callgrind::CHILD, pattern] => {
             meter::run(pattern, every_case);
@@ -64,4 +77,13 @@ fn main() -> ExitCode {
 fn every_case(meter: &mut meter::Meter) {
     work::measure(meter);
     retry::measure(meter);
+    timeout::measure(meter);
+}
+
+fn contended(pattern: &str) -> ExitCode {
+    contended::run(pattern, |cases| {
+        work::contended(cases);
+        retry::contended(cases);
+    });
+    ExitCode::SUCCESS
 }
