@@ -38,6 +38,7 @@
 mod alloc;
 mod callgrind;
 mod contended;
+mod failover;
 mod meter;
 mod retry;
 mod size;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
                 work::sizes(sizes);
                 retry::sizes(sizes);
                 timeout::sizes(sizes);
+                failover::sizes(sizes);
             });
             ExitCode::SUCCESS
         }
@@ -78,6 +80,7 @@ fn every_case(meter: &mut meter::Meter) {
     work::measure(meter);
     retry::measure(meter);
     timeout::measure(meter);
+    failover::measure(meter);
 }
 
 fn contended(pattern: &str) -> ExitCode {
