@@ -17,6 +17,7 @@ use crate::observe::{self, Event, Failure, GaveUp, What};
 use crate::outcome::Outcome;
 use crate::random;
 use crate::site::{Entered, Site};
+use crate::testing::cap;
 use crate::wait::Wait;
 
 /// Makes the call again when it fails, after a wait.
@@ -432,11 +433,11 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
     where
         J: Judgement<T, E>,
     {
-        let Verdict::Failed { again, kind, retry_after, refused, .. } = self.judge.judge(outcome) else {
+        let Verdict::Failed { again, kind, retry_after, refused, barred, .. } = self.judge.judge(outcome) else {
             return None;
         };
         let what = observe::text(&observe::Describe(|f: &mut fmt::Formatter<'_>| self.judge.describe(outcome, f)));
-        self.decide(&Failed { again, kind, retry_after, refused, what })
+        self.decide(&Failed { again, kind, retry_after, refused, barred, what })
     }
 
     #[cold]
@@ -479,7 +480,11 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
         if !failed.again {
             return Err(GaveUp::NotRetryable);
         }
-        if retry >= policy.max_attempts {
+        if let Some(reason) = failed.barred {
+            return Err(reason);
+        }
+        let cap = cap::current();
+        if retry >= policy.max_attempts.min(cap.max_attempts) {
             return Err(GaveUp::Exhausted);
         }
         let longest = policy.backoff.longest();
@@ -491,6 +496,7 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
             Some(hint) => random::with(|rng| policy.backoff.after_hint(hint, retry, rng)),
             None => random::with(|rng| policy.backoff.delay(retry, self.previous, rng)),
         };
+        let delay = delay.min(cap.longest_wait);
         let nearest = [self.deadline, Deadline::current()].into_iter().flatten().min();
         if nearest.is_some_and(|deadline| delay >= deadline.remaining()) {
             return Err(GaveUp::Deadline);
@@ -537,5 +543,6 @@ struct Failed {
     kind: FaultKind,
     retry_after: Option<Duration>,
     refused: bool,
+    barred: Option<GaveUp>,
     what: String,
 }
