@@ -133,7 +133,11 @@ impl Class {
 
     /// How long the other side asked to be left alone.
     pub const fn retry_after(self, retry_after: Option<Duration>) -> Self {
-        Self { retry_after, ..self }
+        let kind = match self.kind {
+            FaultKind::Throttled { .. } => FaultKind::Throttled { retry_after },
+            kind => kind,
+        };
+        Self { kind, retry_after, ..self }
     }
 
     /// A failure of the other side that must not be made again, for this reason.
