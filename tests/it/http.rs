@@ -10,12 +10,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use ft_runtime::observe::{self, GaveUp, What};
 use ft_runtime::testing::Script;
-use ft_runtime::{Backoff, Jitter, Rejected, Retry, Site};
+use ft_runtime::{Backoff, Jitter, Rejected, Retry};
 use ft_tower::http::{AnswerRefusalsLayer, ByStatus, HttpRetryLayer, ReplayBody};
 use ft_tower::testing::{Probe, Scripted};
 use ft_tower::{RetryLayer, RetryService};
+use futures_util::stream::{self, StreamExt};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty, Full};
+use http_body::Frame;
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
 
 use crate::flaky::Wrong;
@@ -87,9 +89,17 @@ async fn case_11_a_date_is_waited_for_and_a_hint_beyond_the_longest_delay_ends_t
     const DATE: (&str, &str) = ("date", "Sun, 06 Nov 1994 12:00:00 GMT");
     let (wait, status) = waited(&[DATE, ("retry-after", "Sun, 06 Nov 1994 12:00:20 GMT")]).await;
     assert!(status == 200 && wait >= Duration::from_secs(20) && wait <= Duration::from_secs(60), "{wait:?}");
-    assert_eq!(waited(&[DATE, ("retry-after", "soon")]).await, (Duration::from_secs(60), 200), "no hint: our own delay");
+    assert_eq!(
+        waited(&[DATE, ("retry-after", "soon")]).await,
+        (Duration::from_secs(60), 200),
+        "no hint: our own delay"
+    );
     assert_eq!(waited(&[("retry-after", "-1")]).await, (Duration::from_secs(60), 200));
-    assert_eq!(waited(&[("retry-after", "99999999999999999999")]).await, (Duration::ZERO, 429), "the caller's to decide");
+    assert_eq!(
+        waited(&[("retry-after", "99999999999999999999")]).await,
+        (Duration::ZERO, 429),
+        "the caller's to decide"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -211,7 +221,10 @@ async fn refusals_are_answered_around_a_service_that_cannot_fail() {
     assert_eq!(*ask(Refuse::Never, get()).await.body(), "here");
     assert_eq!(ask(Refuse::WhenReady, get()).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     let limited = ask(Refuse::WhenCalled, get()).await;
-    assert_eq!((limited.status(), &limited.headers()["retry-after"]), (StatusCode::TOO_MANY_REQUESTS, &"2".parse().unwrap()));
+    assert_eq!(
+        (limited.status(), &limited.headers()["retry-after"]),
+        (StatusCode::TOO_MANY_REQUESTS, &"2".parse().unwrap())
+    );
     let mut call = request(Method::POST);
     call.headers_mut().insert("content-type", "application/grpc+proto".parse().unwrap());
     let limited = ask(Refuse::WhenCalled, call).await;
@@ -321,17 +334,16 @@ async fn a_server_gets_the_same_body_in_each_attempt_with_its_length() {
 
 #[tokio::test]
 async fn a_body_that_an_early_answer_cut_off_is_whole_in_the_next_attempt() {
-    let (server, received) = serve(|call| if call == 1 { ServerDoes::RefuseUnread } else { ServerDoes::Answer(200) }).await;
+    let (server, received) =
+        serve(|call| if call == 1 { ServerDoes::RefuseUnread } else { ServerDoes::Answer(200) }).await;
     // In pieces that come one after the other, and trailers.
-    let (mut pieces, body) = http_body_util::channel::Channel::<Bytes, Infallible>::new(1);
-    tokio::spawn(async move {
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
-            pieces.send_data(Bytes::from_static(&[b'x'; 1000])).await?;
-        }
-        let sum = HeaderMap::from_iter([("sum".parse().unwrap(), "7".parse().unwrap())]);
-        pieces.send_trailers(sum).await
-    });
+    let piece = || Frame::data(Bytes::from_static(&[b'x'; 1000]));
+    let sum = HeaderMap::from_iter([("sum".parse().unwrap(), "7".parse().unwrap())]);
+    let frames = std::iter::repeat_with(piece).take(20).chain([Frame::trailers(sum)]);
+    let body = StreamBody::new(stream::iter(frames).then(async |frame| {
+        tokio::task::yield_now().await;
+        Ok::<_, Infallible>(frame)
+    }));
     let client = HttpRetryLayer::new(RETRY).by_cause().layer(client());
     let request = Request::put(format!("http://{server}/")).header("trailer", "sum").body(body).unwrap();
     assert_eq!(client.oneshot(request).await.unwrap().status(), 200);
@@ -342,10 +354,13 @@ async fn a_body_that_an_early_answer_cut_off_is_whole_in_the_next_attempt() {
 
 #[tokio::test]
 async fn a_body_over_the_bound_is_sent_once_and_the_reason_is_told() {
-    static SITE: Site = ft_runtime::site!("http::over_the_bound");
     let (reasons, _listening) = gave_up("http::over_the_bound");
     let (server, received) = serve(|_| ServerDoes::Answer(503)).await;
-    let client = HttpRetryLayer::new(RETRY).by_cause().replay(1000).at(&SITE).layer(client());
+    let client = HttpRetryLayer::new(RETRY)
+        .by_cause()
+        .replay(1000)
+        .at(ft_runtime::site!("http::over_the_bound"))
+        .layer(client());
     let send = async |bytes: usize| {
         let body = Full::new(Bytes::from(vec![b'x'; bytes]));
         let request = Request::put(format!("http://{server}/")).body(body).unwrap();
