@@ -1,5 +1,9 @@
 //! The attributes. Their grammar lives in `ft-macros`; what they mean is documented here, where examples compile.
 
+mod timeout;
+
+pub use timeout::timeout;
+
 /// Retries the annotated function: [`Retry`](crate::Retry) as an attribute.
 ///
 /// ```
