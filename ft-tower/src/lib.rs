@@ -7,7 +7,10 @@
 //! | [`Failover`](ft_runtime::Failover) | [`Failover`], over several services |
 
 mod failover;
+#[cfg(feature = "http")]
+pub mod http;
 mod retry;
+pub mod testing;
 
 pub use failover::{Failover, FailoverFuture};
 pub use retry::{RetryFuture, RetryLayer, RetryService};
