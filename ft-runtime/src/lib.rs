@@ -51,6 +51,7 @@ pub use attempt::Attempt;
 pub use attributes::{Fault, checkpoint, failover, retry};
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Charge, RetryBudget};
+pub use bulkhead::{Bulkhead, BulkheadCalls, BulkheadRun, BulkheadWith};
 #[cfg(feature = "checkpoint")]
 pub use checkpoint::{
     Again, Checkpoint, CheckpointError, Every, IdempotencyKey, Saved, Store, StoreError, idempotency_key,
