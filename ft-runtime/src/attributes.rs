@@ -1,5 +1,11 @@
 //! The attributes. Their grammar lives in `ft-macros`; what they mean is documented here, where examples compile.
 
+mod bulkhead;
+mod rate_limiter;
+
+pub use bulkhead::bulkhead;
+pub use rate_limiter::rate_limiter;
+
 /// Retries the annotated function: [`Retry`](crate::Retry) as an attribute.
 ///
 /// ```

@@ -48,7 +48,7 @@ mod wait;
 
 pub use attempt::Attempt;
 #[doc(inline)]
-pub use attributes::{Fault, checkpoint, failover, retry};
+pub use attributes::{Fault, bulkhead, checkpoint, failover, rate_limiter, retry};
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Charge, RetryBudget};
 pub use bulkhead::{Bulkhead, BulkheadCalls, BulkheadRun, BulkheadWith};
@@ -65,6 +65,7 @@ pub use faults::FaultEntry;
 pub use health::Health;
 pub use outcome::{Outcome, Refusable};
 pub use pool::{AsPool, Pool, Target, Targets};
+pub use rate_limiter::{RateLimiter, RateLimiterCalls, RateLimiterRun, RateLimiterWith};
 pub use rejected::{FromRejected, Invalid, Rejected};
 pub use retry::{Attempts, Hint, Retry, RetryWith};
 pub use roster::{Roster, TargetStatus};
