@@ -206,10 +206,10 @@ impl RateLimiter {
     /// Begins a call now. If it has to wait: for how many nanoseconds, zero where that is for those before it to say.
     #[inline]
     fn try_take(&self) -> Result<(), u64> {
-        let now = time::nanos();
         let mut state = self.state.load(Ordering::Relaxed);
         while state & WAITING == 0 {
-            let next = self.gcra.decide(theoretical(state), now)?;
+            // Read after the state: a moment before the call that wrote it would look as if this one came too early.
+            let next = self.gcra.decide(theoretical(state), time::nanos())?;
             match self.state.compare_exchange_weak(state, word(next), Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(current) => state = current,

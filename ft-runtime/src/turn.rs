@@ -138,9 +138,9 @@ mod tests {
     fn the_newest_waker_of_a_place_is_the_one_that_is_woken() {
         let mut turns = Turns::new();
         let ticket = turns.join();
-        let here = Parked::here();
-        assert!(turns.listen(ticket, Waker::noop()).is_none());
-        assert!(turns.listen(ticket, here.waker()).is_some_and(|before| before.will_wake(Waker::noop())));
+        let (before, here) = (Parked::here(), Parked::here());
+        assert!(turns.listen(ticket, before.waker()).is_none());
+        assert!(turns.listen(ticket, here.waker()).is_some_and(|replaced| replaced.will_wake(before.waker())));
         assert!(turns.listen(ticket, here.waker()).is_none());
         assert!(turns.call().is_some_and(|waker| waker.will_wake(here.waker())));
         assert!(turns.listen(ticket, here.waker()).is_none(), "nobody listens without a place");
