@@ -5,5 +5,8 @@ mod flaky;
 mod listed;
 mod matrix;
 mod parity;
+mod parity_bulkhead;
+mod parity_rate_limiter;
 mod retry;
 mod tower_contract;
+mod tower_contract_limits;
