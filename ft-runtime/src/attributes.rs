@@ -3,6 +3,11 @@
 mod timeout;
 
 pub use timeout::timeout;
+mod bulkhead;
+mod rate_limiter;
+
+pub use bulkhead::bulkhead;
+pub use rate_limiter::rate_limiter;
 
 /// Retries the annotated function: [`Retry`](crate::Retry) as an attribute.
 ///

@@ -98,9 +98,10 @@ mod wait;
 
 pub use attempt::Attempt;
 #[doc(inline)]
-pub use attributes::{Fault, checkpoint, failover, retry, timeout};
+pub use attributes::{Fault, bulkhead, checkpoint, failover, rate_limiter, retry, timeout};
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Charge, RetryBudget};
+pub use bulkhead::{Bulkhead, BulkheadCalls, BulkheadRun, BulkheadWith};
 #[cfg(feature = "checkpoint")]
 pub use checkpoint::{
     Again, Checkpoint, CheckpointError, Every, IdempotencyKey, Saved, Store, StoreError, idempotency_key,
@@ -114,6 +115,7 @@ pub use faults::FaultEntry;
 pub use health::Health;
 pub use outcome::{Outcome, Refusable};
 pub use pool::{AsPool, Pool, Target, Targets};
+pub use rate_limiter::{RateLimiter, RateLimiterCalls, RateLimiterRun, RateLimiterWith};
 pub use rejected::{FromRejected, Invalid, Rejected};
 pub use retry::{Attempts, Hint, Retry, RetryWith};
 pub use roster::{Roster, TargetStatus};

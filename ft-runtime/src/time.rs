@@ -6,10 +6,12 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::sync;
 use pin_project_lite::pin_project;
 
 /// How many threads run on virtual time; zero outside tests, and then nothing but this load is paid.
@@ -51,6 +53,33 @@ pub(crate) fn sleep_blocking(duration: Duration) {
         None => std::thread::sleep(duration),
     }
 }
+
+/// Blocks the thread until it is unparked, or for that long; may return early.
+pub(crate) fn park(limit: Option<Duration>) {
+    match (limit, MOVED.get()) {
+        (None, _) => sync::park(),
+        // Nobody else lives on this thread's virtual time: it passes.
+        (Some(limit), Some(moved)) => MOVED.set(Some(moved.saturating_add(limit))),
+        (Some(limit), None) => sync::park_timeout(limit),
+    }
+}
+
+/// The present moment in nanoseconds since a day before the first time that this was asked.
+///
+/// A day before, because a paused clock may stand at a moment before the first one.
+#[inline]
+pub(crate) fn nanos() -> u64 {
+    let now = now();
+    let anchor = *ANCHOR.get_or_init(|| now);
+    match now.checked_duration_since(anchor) {
+        // 2^63 ns are 292 years.
+        Some(since) => A_DAY + since.as_nanos() as u64,
+        None => A_DAY.saturating_sub((anchor - now).as_nanos() as u64),
+    }
+}
+
+static ANCHOR: OnceLock<Instant> = OnceLock::new();
+const A_DAY: u64 = 24 * 3600 * 1_000_000_000;
 
 /// A wait that costs nothing until it is polled, and never touches the timer when there is nothing to wait for:
 /// tokio rounds every timer up to a millisecond.

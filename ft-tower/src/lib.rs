@@ -5,12 +5,20 @@
 //! |---|---|
 //! | [`Retry`](ft_runtime::Retry) | [`RetryLayer`] |
 //! | [`Failover`](ft_runtime::Failover) | [`Failover`], over several services |
+//! | [`Bulkhead`](ft_runtime::Bulkhead) | [`BulkheadLayer`] |
+//! | [`RateLimiter`](ft_runtime::RateLimiter) | [`RateLimiterLayer`] |
 
+mod bulkhead;
 mod failover;
 #[cfg(feature = "http")]
 pub mod http;
+mod oneshot;
+mod rate_limiter;
 mod retry;
 pub mod testing;
 
+pub use bulkhead::{BulkheadLayer, BulkheadService};
 pub use failover::{Failover, FailoverFuture};
+pub use oneshot::Oneshot;
+pub use rate_limiter::{RateLimiterLayer, RateLimiterService};
 pub use retry::{RetryFuture, RetryLayer, RetryService};

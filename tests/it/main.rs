@@ -6,5 +6,8 @@ mod http;
 mod listed;
 mod matrix;
 mod parity;
+mod parity_bulkhead;
+mod parity_rate_limiter;
 mod retry;
 mod tower_contract;
+mod tower_contract_limits;
