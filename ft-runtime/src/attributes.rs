@@ -8,6 +8,9 @@ mod rate_limiter;
 
 pub use bulkhead::bulkhead;
 pub use rate_limiter::rate_limiter;
+mod circuit_breaker;
+
+pub use circuit_breaker::circuit_breaker;
 
 /// Retries the annotated function: [`Retry`](crate::Retry) as an attribute.
 ///

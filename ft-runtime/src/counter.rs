@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 const STRIPES: usize = 4;
 /// The words of a stripe: it fills a cache line, so that no two threads write to the same one.
 const WORDS: usize = 8;
+pub(crate) const STRIPES: usize = 4;
 
 /// A monotonic count, striped over cache lines: bumping it from several threads costs what it costs from one.
 #[derive(Debug)]
@@ -70,6 +71,15 @@ impl Counter {
 
 /// `MINE` of a thread that has not counted yet.
 const UNASSIGNED: usize = usize::MAX;
+/// The stripe of this thread: threads take turns.
+#[inline]
+pub(crate) fn stripe() -> usize {
+    thread_local! {
+        static MINE: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+    let mine = MINE.get();
+    if mine < STRIPES { mine } else { assign(&MINE) }
+}
 
 thread_local! {
     /// The word that this thread counts in: threads take turns.

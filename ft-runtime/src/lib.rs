@@ -98,13 +98,17 @@ mod wait;
 
 pub use attempt::Attempt;
 #[doc(inline)]
-pub use attributes::{Fault, bulkhead, checkpoint, failover, rate_limiter, retry, timeout};
+pub use attributes::{Fault, bulkhead, checkpoint, circuit_breaker, failover, rate_limiter, retry, timeout};
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Charge, RetryBudget};
 pub use bulkhead::{Bulkhead, BulkheadCalls, BulkheadRun, BulkheadWith};
 #[cfg(feature = "checkpoint")]
 pub use checkpoint::{
     Again, Checkpoint, CheckpointError, Every, IdempotencyKey, Saved, Store, StoreError, idempotency_key,
+};
+pub use circuit_breaker::{
+    Abandoned, CircuitBreaker, CircuitBreakerCalls, CircuitBreakerFuture, CircuitBreakerWith, CircuitSnapshot, CircuitState,
+    Permit,
 };
 pub use context::{Context, Scoped};
 pub use deadline::{Deadline, Under};
@@ -113,6 +117,7 @@ pub use failover::{Among, Candidates, Failover, FailoverWith, Over, Prefer};
 pub use fault::{Fault, FaultKind};
 pub use faults::FaultEntry;
 pub use health::Health;
+pub use keyed::{Keyed, Template};
 pub use outcome::{Outcome, Refusable};
 pub use pool::{AsPool, Pool, Target, Targets};
 pub use rate_limiter::{RateLimiter, RateLimiterCalls, RateLimiterRun, RateLimiterWith};

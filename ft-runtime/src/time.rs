@@ -29,6 +29,40 @@ pub(crate) fn now() -> Instant {
     if VIRTUAL_THREADS.load(Ordering::Relaxed) == 0 { now } else { now + MOVED.get().unwrap_or_default() }
 }
 
+/// The present moment as a number: nanoseconds since some moment 18 years before the process started. It steps back where the
+/// clock does, and never wraps.
+#[inline]
+pub(crate) fn nanos() -> u64 {
+    match ORIGIN.get() {
+        Some((origin, at)) => at + whole_nanos(now().saturating_duration_since(*origin)),
+        None => first_nanos(),
+    }
+}
+
+#[cold]
+fn first_nanos() -> u64 {
+    ORIGIN.get_or_init(|| {
+        let now = Instant::now();
+        // Where the clock cannot go back so far, what is before the origin is the origin.
+        now.checked_sub(LONG).map_or((now, whole_nanos(LONG)), |origin| (origin, 0))
+    });
+    nanos()
+}
+
+/// Two to the fifty-ninth, so that the present and the longest of waits add up to less than two to the sixty-first.
+const LONG: Duration = Duration::from_nanos(1 << 59);
+
+/// A moment, and its number: before the process started, since a paused clock may stand before the first look at this one.
+static ORIGIN: OnceLock<(Instant, u64)> = OnceLock::new();
+
+/// A duration in nanoseconds, at most 36 years.
+#[inline]
+pub(crate) const fn whole_nanos(duration: Duration) -> u64 {
+    const MOST: u64 = 1 << 60;
+    let seconds = duration.as_secs();
+    if seconds >= MOST / 1_000_000_000 { MOST } else { seconds * 1_000_000_000 + duration.subsec_nanos() as u64 }
+}
+
 /// The moment `after` from now; the far future where that cannot be represented.
 #[inline]
 pub(crate) fn later(now: Instant, after: Duration) -> Instant {
