@@ -1,5 +1,15 @@
 //! The attributes. Their grammar lives in `ft-macros`; what they mean is documented here, where examples compile.
 
+mod chaos;
+mod coalesce;
+mod fallback;
+mod hedge;
+
+pub use chaos::chaos;
+pub use coalesce::coalesce;
+pub use fallback::fallback;
+pub use hedge::hedge;
+
 /// Retries the annotated function: [`Retry`](crate::Retry) as an attribute.
 ///
 /// ```

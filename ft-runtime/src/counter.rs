@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Stripes of one counter. Four keep two to eight cores apart; a site pays 256 bytes for it.
-const STRIPES: usize = 4;
+pub(crate) const STRIPES: usize = 4;
 
 /// A monotonic count, striped over cache lines: bumping it from several threads costs what it costs from one.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Counter {
 
 /// The stripe of this thread: threads take turns.
 #[inline]
-fn stripe() -> usize {
+pub(crate) fn stripe() -> usize {
     thread_local! {
         static MINE: Cell<usize> = const { Cell::new(usize::MAX) };
     }

@@ -11,7 +11,7 @@ mod attributes;
 mod backoff;
 mod budget;
 mod bulkhead;
-mod chaos;
+pub mod chaos;
 #[cfg(feature = "checkpoint")]
 pub mod checkpoint;
 mod circuit_breaker;
@@ -48,9 +48,10 @@ mod wait;
 
 pub use attempt::Attempt;
 #[doc(inline)]
-pub use attributes::{Fault, checkpoint, failover, retry};
+pub use attributes::{Fault, chaos, checkpoint, coalesce, failover, fallback, hedge, retry};
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Charge, RetryBudget};
+pub use chaos::{Chaos, ChaosCalls, ChaosWith, Injected};
 #[cfg(feature = "checkpoint")]
 pub use checkpoint::{
     Again, Checkpoint, CheckpointError, Every, IdempotencyKey, Saved, Store, StoreError, idempotency_key,
@@ -59,9 +60,11 @@ pub use context::{Context, Scoped};
 pub use deadline::{Deadline, Under};
 pub use error::Error;
 pub use failover::{Among, Candidates, Failover, FailoverWith, Over, Prefer};
+pub use fallback::{Fallback, FallbackCalls, FallbackWith};
 pub use fault::{Fault, FaultKind};
 pub use faults::FaultEntry;
 pub use health::Health;
+pub use hedge::{Hedge, HedgeCalls, HedgeWith, Hedging};
 pub use outcome::{Outcome, Refusable};
 pub use pool::{AsPool, Pool, Target, Targets};
 pub use rejected::{FromRejected, Invalid, Rejected};
@@ -74,6 +77,7 @@ pub use wait::{Wait, Waiting};
 /// What `ft-tower` needs beyond the documented surface. Not for anybody else, and without any promise.
 #[doc(hidden)]
 pub mod door {
+    pub use crate::hedge::{Again, Extra};
     pub use crate::round::{Advance, Round};
     pub use crate::time::{Sleep, sleep};
 }

@@ -69,6 +69,14 @@ impl Future for Sleep {
     }
 }
 
+/// A timer without a box, for those who pin it in themselves.
+pub(crate) type Timer = tokio::time::Sleep;
+
+/// Wakes up after this long.
+pub(crate) fn timer(duration: Duration) -> Timer {
+    tokio::time::sleep(duration)
+}
+
 /// Moves this thread onto virtual time; `false` when it is there already.
 pub(crate) fn enter_virtual() -> bool {
     let entered = MOVED.get().is_none();
