@@ -56,6 +56,7 @@ pub use chaos::{Chaos, ChaosCalls, ChaosWith, Injected};
 pub use checkpoint::{
     Again, Checkpoint, CheckpointError, Every, IdempotencyKey, Saved, Store, StoreError, idempotency_key,
 };
+pub use coalesce::{Coalesce, CoalesceCalls, CoalesceWith, Coalesced, Sharable};
 pub use context::{Context, Scoped};
 pub use deadline::{Deadline, Under};
 pub use error::Error;
@@ -77,6 +78,7 @@ pub use wait::{Wait, Waiting};
 /// What `ft-tower` needs beyond the documented surface. Not for anybody else, and without any promise.
 #[doc(hidden)]
 pub mod door {
+    pub use crate::coalesce::{Plain, Work};
     pub use crate::hedge::{Again, Extra};
     pub use crate::round::{Advance, Round};
     pub use crate::time::{Sleep, sleep};
