@@ -4,6 +4,7 @@ mod events;
 mod flaky;
 mod listed;
 mod matrix;
+mod matrix_alternatives;
 mod parity;
 mod retry;
 mod tower_contract;

@@ -55,7 +55,7 @@ impl<P: Deref<Target = Hedge>, T, E, J> HedgeCalls<P, T, E, J> {
 
     /// Makes the call, and once more for each extra one.
     #[inline]
-    pub fn run<F, Fut>(self, call: F) -> Hedging<P, T, E, J, Fut, Again<F>>
+    pub fn run<F, Fut>(self, call: F) -> Hedging<P, T, E, J, Fut, Again<F>, Fut>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, E>>,
@@ -67,7 +67,7 @@ impl<P: Deref<Target = Hedge>, T, E, J> HedgeCalls<P, T, E, J> {
     /// Races `first` with the calls that `extra` makes.
     #[doc(hidden)]
     #[inline]
-    pub fn race<F, X: Extra<T, E>>(self, first: F, extra: X) -> Hedging<P, T, E, J, F, X> {
+    pub fn race<F, X: Extra<Call = C>, C>(self, first: F, extra: X) -> Hedging<P, T, E, J, F, X, C> {
         Hedging {
             calls: self,
             extra,
@@ -101,9 +101,9 @@ use hedge_calls_with;
 
 /// Makes the extra calls.
 #[doc(hidden)]
-pub trait Extra<T, E> {
+pub trait Extra {
     /// An extra call.
-    type Call: Future<Output = Result<T, E>>;
+    type Call;
     /// Makes one.
     fn start(&mut self) -> Self::Call;
 }
@@ -112,11 +112,7 @@ pub trait Extra<T, E> {
 #[derive(Clone, Copy, Debug)]
 pub struct Again<F>(F);
 
-impl<T, E, F, Fut> Extra<T, E> for Again<F>
-where
-    F: Fn() -> Fut,
-    Fut: Future<Output = Result<T, E>>,
-{
+impl<F: Fn() -> Fut, Fut> Extra for Again<F> {
     type Call = Fut;
 
     fn start(&mut self) -> Fut {
@@ -127,10 +123,11 @@ where
 pin_project! {
     /// A hedged call; see [`HedgeCalls::run`].
     #[must_use = "futures do nothing unless polled"]
-    pub struct Hedging<P, T, E, J, F, X>
+    // The type of the extra calls is a parameter, and not found through `Extra`: where a value borrows, rustc could not
+    // see that the future is `Send`.
+    pub struct Hedging<P, T, E, J, F, X, C>
     where
         P: Deref<Target = Hedge>,
-        X: Extra<T, E>,
     {
         calls: HedgeCalls<P, T, E, J>,
         extra: X,
@@ -146,13 +143,12 @@ pin_project! {
         clock: Option<Instant>,
         delay: Option<Duration>,
         started: u32,
-        extras: Vec<Running<X::Call>>,
+        extras: Vec<Running<C>>,
     }
 
-    impl<P, T, E, J, F, X> PinnedDrop for Hedging<P, T, E, J, F, X>
+    impl<P, T, E, J, F, X, C> PinnedDrop for Hedging<P, T, E, J, F, X, C>
     where
         P: Deref<Target = Hedge>,
-        X: Extra<T, E>,
     {
         // The caller left, or a limit cut the call off: it was at least this slow.
         fn drop(this: Pin<&mut Self>) {
@@ -164,7 +160,7 @@ pin_project! {
     }
 }
 
-impl<P: Deref<Target = Hedge>, T, E, J, F, X: Extra<T, E>> fmt::Debug for Hedging<P, T, E, J, F, X> {
+impl<P: Deref<Target = Hedge>, T, E, J, F, X, C> fmt::Debug for Hedging<P, T, E, J, F, X, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hedging").field("started", &self.started).finish_non_exhaustive()
     }
@@ -179,12 +175,13 @@ struct Running<C> {
     began: Option<Instant>,
 }
 
-impl<P, T, E, J, F, X> Future for Hedging<P, T, E, J, F, X>
+impl<P, T, E, J, F, X, C> Future for Hedging<P, T, E, J, F, X, C>
 where
     P: Deref<Target = Hedge>,
     J: Judgement<T, E>,
     F: Future<Output = Result<T, E>>,
-    X: Extra<T, E>,
+    X: Extra<Call = C>,
+    C: Future<Output = Result<T, E>>,
 {
     type Output = Result<T, E>;
 
@@ -211,12 +208,13 @@ where
     }
 }
 
-impl<P, T, E, J, F, X> Hedging<P, T, E, J, F, X>
+impl<P, T, E, J, F, X, C> Hedging<P, T, E, J, F, X, C>
 where
     P: Deref<Target = Hedge>,
     J: Judgement<T, E>,
     F: Future<Output = Result<T, E>>,
-    X: Extra<T, E>,
+    X: Extra<Call = C>,
+    C: Future<Output = Result<T, E>>,
 {
     /// The first call was ready at once, but not with a success.
     #[cold]
