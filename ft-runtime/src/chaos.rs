@@ -268,10 +268,22 @@ impl<P: Deref<Target = Chaos>, T, E> ChaosCalls<P, T, E> {
         Self { site: Some(site.site), ..self }
     }
 
-    /// Runs the call, unless chaos has it fail. What happens to it is drawn at the first poll.
+    /// Runs the call, unless chaos has it fail. What happens to it is drawn here.
     #[inline]
     pub fn run<F: Future<Output = Result<T, E>>>(self, call: F) -> Injected<P, T, E, F> {
-        Injected { calls: self, stage: Stage::New, call }
+        self.run_with(|| call)
+    }
+
+    /// As [`run`](Self::run), for a call whose making may do something already: it is not made when it is to fail.
+    #[inline]
+    pub fn run_with<F: Future<Output = Result<T, E>>>(self, call: impl FnOnce() -> F) -> Injected<P, T, E, F> {
+        if !is_enabled() {
+            return Injected { calls: self, stage: Stage::Running, call: Some(call()) };
+        }
+        let fate = self.begin();
+        let call = if fate.panics || fate.fails { None } else { Some(call()) };
+        let stage = Stage::Delayed { sleep: time::sleep(fate.delay.unwrap_or_default()), fate };
+        Injected { calls: self, stage, call }
     }
 
     /// As [`run`](Self::run), blocking the thread.
@@ -328,14 +340,14 @@ pin_project! {
     pub struct Injected<P, T, E, F> {
         calls: ChaosCalls<P, T, E>,
         stage: Stage,
+        // None where it is to fail.
         #[pin]
-        call: F,
+        call: Option<F>,
     }
 }
 
 #[derive(Debug)]
 enum Stage {
-    New,
     Delayed { sleep: time::Sleep, fate: Fate },
     Running,
 }
@@ -350,34 +362,16 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        if !matches!(this.stage, Stage::Running) {
-            if matches!(this.stage, Stage::New) && !is_enabled() {
-                *this.stage = Stage::Running;
-            } else if let Some(rejected) = ready!(this.stage.poll(this.calls, cx)) {
+        if let Stage::Delayed { sleep, fate } = this.stage {
+            ready!(Pin::new(sleep).poll(cx));
+            let rejected = this.calls.end(fate);
+            *this.stage = Stage::Running;
+            if let Some(rejected) = rejected {
                 return Poll::Ready(Err((this.calls.refuse)(rejected)));
             }
         }
-        this.call.poll(cx)
-    }
-}
-
-impl Stage {
-    /// Waits where that is the fate, and answers why the call does not run.
-    #[cold]
-    #[inline(never)]
-    fn poll<P, T, E>(&mut self, calls: &ChaosCalls<P, T, E>, cx: &mut Context<'_>) -> Poll<Option<Rejected>>
-    where
-        P: Deref<Target = Chaos>,
-    {
-        if let Self::New = self {
-            let fate = calls.begin();
-            *self = Self::Delayed { sleep: time::sleep(fate.delay.unwrap_or_default()), fate };
-        }
-        let Self::Delayed { sleep, fate } = self else { return Poll::Ready(None) };
-        ready!(Pin::new(sleep).poll(cx));
-        let fate = *fate;
-        *self = Self::Running;
-        Poll::Ready(calls.end(&fate))
+        // `None` only when it is polled after it has failed.
+        this.call.as_pin_mut().map_or(Poll::Pending, |call| call.poll(cx))
     }
 }
 
