@@ -4,11 +4,13 @@ mod chaos;
 mod coalesce;
 mod fallback;
 mod hedge;
+mod timeout;
 
 pub use chaos::chaos;
 pub use coalesce::coalesce;
 pub use fallback::fallback;
 pub use hedge::hedge;
+pub use timeout::timeout;
 
 /// Retries the annotated function: [`Retry`](crate::Retry) as an attribute.
 ///

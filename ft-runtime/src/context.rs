@@ -6,7 +6,7 @@ use std::task::{self, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::deadline::{self, Deadline};
+use crate::deadline::{self, Deadline, Mark};
 
 /// What the code running now inherited: its deadline and, with the feature `checkpoint`, its run and store.
 ///
@@ -26,7 +26,7 @@ use crate::deadline::{self, Deadline};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Context {
-    deadline: Option<Deadline>,
+    deadline: Mark,
     #[cfg(feature = "checkpoint")]
     around: crate::checkpoint::Around,
 }
@@ -35,7 +35,7 @@ impl Context {
     /// What the code running now inherited.
     pub fn current() -> Self {
         Self {
-            deadline: Deadline::current(),
+            deadline: Mark::current(),
             #[cfg(feature = "checkpoint")]
             around: crate::checkpoint::Around::current(),
         }
@@ -57,13 +57,12 @@ impl Context {
     /// This context, and under the deadline in force now where that is the earlier one.
     #[cfg(feature = "checkpoint")]
     pub(crate) fn under_current_deadline(self) -> Self {
-        let deadline = [self.deadline, Deadline::current()].into_iter().flatten().min();
-        Self { deadline, ..self }
+        Self { deadline: self.deadline.min(Mark::current()), ..self }
     }
 
     /// The deadline in it.
     pub fn deadline(&self) -> Option<Deadline> {
-        self.deadline
+        self.deadline.instant().map(Deadline::at)
     }
 
     /// Runs `future` with this context instead of the one around it.
@@ -79,7 +78,7 @@ impl Context {
 
     /// Exchanges this context with the one in force on this thread.
     fn exchange(&mut self) {
-        self.deadline = deadline::replace(self.deadline);
+        deadline::exchange(&mut self.deadline);
         #[cfg(feature = "checkpoint")]
         self.around.exchange();
     }

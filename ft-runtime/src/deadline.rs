@@ -10,9 +10,16 @@ use pin_project_lite::pin_project;
 
 use crate::time;
 
+mod limit;
+mod mark;
+
+pub(crate) use limit::{Limit, Passed};
+use mark::Entered;
+pub(crate) use mark::Mark;
+
 thread_local! {
-    /// The deadline of the call that this thread is polling.
-    static CURRENT: Cell<Option<Deadline>> = const { Cell::new(None) };
+    /// Whether this thread is dropping work because its deadline has passed.
+    static CUTTING_OFF: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The moment by which the caller wants its answer.
@@ -53,8 +60,10 @@ impl Deadline {
     }
 
     /// The deadline that the code running now was given, if any.
+    ///
+    /// Within a [`Timeout`](crate::Timeout) that has not suspended yet this reads the clock, and its limit runs from here.
     pub fn current() -> Option<Self> {
-        CURRENT.get()
+        Mark::current().instant().map(Self::at)
     }
 
     /// The moment itself.
@@ -81,12 +90,16 @@ impl Deadline {
     pub fn scope_blocking<R>(self, call: impl FnOnce() -> R) -> R {
         under_blocking(Some(self), call)
     }
+
+    fn mark(self) -> Mark {
+        Mark::at(self.at)
+    }
 }
 
 /// Polls `future` under the nearer of `deadline` and what is around it; without one it only passes the polls on.
 #[inline]
 pub(crate) fn under<F: Future>(deadline: Option<Deadline>, future: F) -> Under<F> {
-    Under { deadline, future }
+    Under { deadline: deadline.map_or(Mark::NONE, Deadline::mark), future }
 }
 
 /// As [`under`], for blocking calls.
@@ -95,15 +108,15 @@ pub(crate) fn under_blocking<R>(deadline: Option<Deadline>, call: impl FnOnce() 
     match deadline {
         None => call(),
         Some(deadline) => {
-            let _entered = Entered::nearer(deadline);
+            let _entered = Entered::nearer(deadline.mark());
             call()
         }
     }
 }
 
-/// Puts the deadline of a captured context in place, whatever is around it.
-pub(crate) fn replace(deadline: Option<Deadline>) -> Option<Deadline> {
-    CURRENT.replace(deadline)
+/// Exchanges the deadline of a captured context with what is in force.
+pub(crate) fn exchange(captured: &mut Mark) {
+    *captured = mark::replace(*captured);
 }
 
 pin_project! {
@@ -111,7 +124,7 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Under<F> {
-        deadline: Option<Deadline>,
+        deadline: Mark,
         #[pin]
         future: F,
     }
@@ -123,31 +136,58 @@ impl<F: Future> Future for Under<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        match this.deadline {
-            None => this.future.poll(cx),
-            Some(deadline) => {
-                let _entered = Entered::nearer(*deadline);
-                this.future.poll(cx)
-            }
+        if *this.deadline == Mark::NONE {
+            return this.future.poll(cx);
         }
+        let _entered = Entered::nearer(*this.deadline);
+        this.future.poll(cx)
     }
+}
+
+/// Drops work whose deadline has passed, in `drop`: what is dropped there may ask [`is_cutting_off`] and so tell a call
+/// that took too long from one whose caller left.
+pub(crate) fn cutting_off<R>(drop: impl FnOnce() -> R) -> R {
+    let _restored = CuttingOff { around: CUTTING_OFF.replace(true) };
+    drop()
+}
+
+/// Is this thread dropping work because its deadline has passed?
+#[allow(dead_code, reason = "the policies that cut off and those that ask come one by one")]
+pub(crate) fn is_cutting_off() -> bool {
+    CUTTING_OFF.get()
 }
 
 /// Restores what was around when it is dropped, a panic included.
-struct Entered {
-    around: Option<Deadline>,
+struct CuttingOff {
+    around: bool,
 }
 
-impl Entered {
-    fn nearer(deadline: Deadline) -> Self {
-        let around = CURRENT.get();
-        CURRENT.set(Some(around.map_or(deadline, |around| around.min(deadline))));
-        Self { around }
+impl Drop for CuttingOff {
+    fn drop(&mut self) {
+        CUTTING_OFF.set(self.around);
     }
 }
 
-impl Drop for Entered {
-    fn drop(&mut self) {
-        CURRENT.set(self.around);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_dropped_knows_that_it_is_cut_off_also_when_something_panics_meanwhile() {
+        struct Asks<'a>(&'a Cell<Option<bool>>);
+        impl Drop for Asks<'_> {
+            fn drop(&mut self) {
+                self.0.set(Some(is_cutting_off()));
+            }
+        }
+        let seen = Cell::new(None);
+        cutting_off(|| drop(Asks(&seen)));
+        assert_eq!(seen.take(), Some(true));
+        drop(Asks(&seen));
+        assert_eq!(seen.take(), Some(false));
+
+        let panics = || cutting_off(|| panic!("while it is dropped"));
+        std::panic::catch_unwind(panics).unwrap_err();
+        assert!(!is_cutting_off());
     }
 }

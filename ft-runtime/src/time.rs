@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use pin_project_lite::pin_project;
+
 /// How many threads run on virtual time; zero outside tests, and then nothing but this load is paid.
 static VIRTUAL_THREADS: AtomicUsize = AtomicUsize::new(0);
 
@@ -69,12 +71,39 @@ impl Future for Sleep {
     }
 }
 
-/// A timer without a box, for those who pin it in themselves.
-pub(crate) type Timer = tokio::time::Sleep;
+pin_project! {
+    /// A timer that lives where it is put, without an allocation, and is made when it is first polled.
+    #[derive(Debug, Default)]
+    pub(crate) struct Timer {
+        #[pin]
+        armed: Option<tokio::time::Sleep>,
+    }
+}
 
-/// Wakes up after this long.
-pub(crate) fn timer(duration: Duration) -> Timer {
-    tokio::time::sleep(duration)
+impl Timer {
+    pub(crate) const fn new() -> Self {
+        Self { armed: None }
+    }
+
+    /// Waits until `at`, the same moment at every poll.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with time enabled, as every tokio timer does.
+    pub(crate) fn poll_until(self: Pin<&mut Self>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let mut armed = self.project().armed;
+        match armed.as_mut().as_pin_mut() {
+            None => {
+                armed.set(Some(tokio::time::sleep_until(at.into())));
+                armed.as_pin_mut().map_or(Poll::Pending, |timer| timer.poll(cx))
+            }
+            Some(timer) => match timer.poll(cx) {
+                // A timer is not looked at once its task has spent its budget, and goes off a millisecond late.
+                Poll::Pending if now() < at => Poll::Pending,
+                _ => Poll::Ready(()),
+            },
+        }
+    }
 }
 
 /// Moves this thread onto virtual time; `false` when it is there already.

@@ -73,7 +73,8 @@ impl<P: Deref<Target = Hedge>, T, E, J> HedgeCalls<P, T, E, J> {
             extra,
             first: Some(first),
             failed: None,
-            timer: None,
+            timer: time::Timer::new(),
+            due: None,
             suspended: false,
             clock: None,
             delay: None,
@@ -137,7 +138,9 @@ pin_project! {
         // What came of the first call, while others are running.
         failed: Option<Result<T, E>>,
         #[pin]
-        timer: Option<time::Timer>,
+        timer: time::Timer,
+        // When the timer goes off, while there is one.
+        due: Option<Instant>,
         // Whether it was polled before, and since when it is suspended, where that is measured.
         suspended: bool,
         clock: Option<Instant>,
@@ -234,7 +237,9 @@ where
     #[inline(never)]
     fn wind_up(mut self: Pin<&mut Self>) {
         let this = self.as_mut().project();
-        *this.clock = this.calls.policy.measures().then(time::now);
+        if this.calls.policy.measures() {
+            *this.clock = Some(time::now());
+        }
         self.arm();
     }
 
@@ -255,15 +260,14 @@ where
             }
             let mut this = self.as_mut().project();
             if this.first.is_none() && this.extras.is_empty() {
-                this.timer.set(None);
                 // The first call has failed, and this is where it ends; `None` only when it is polled after that.
                 return this.failed.take().map_or(Poll::Pending, Poll::Ready);
             }
-            let over = this.timer.as_mut().as_pin_mut().is_some_and(|timer| timer.poll(cx).is_ready());
+            let over = this.due.is_some_and(|due| this.timer.as_mut().poll_until(due, cx).is_ready());
             if !over {
                 return Poll::Pending;
             }
-            this.timer.set(None);
+            *this.due = None;
             if !self.as_mut().start() {
                 return Poll::Pending;
             }
@@ -302,11 +306,16 @@ where
     /// Sets the timer, unless what it starts would come too late or one too many.
     fn arm(self: Pin<&mut Self>) {
         let mut this = self.project();
+        this.timer.set(time::Timer::new());
+        *this.due = None;
         *this.delay = this.delay.or_else(|| this.calls.policy.delay());
         let Some(delay) = *this.delay else { return };
-        let fits = Deadline::current().is_none_or(|deadline| delay < deadline.remaining());
-        if fits && *this.started < this.calls.policy.max_extra {
-            this.timer.set(Some(time::timer(delay)));
+        if *this.started >= this.calls.policy.max_extra {
+            return;
+        }
+        let due = time::later(time::now(), delay);
+        if Deadline::current().is_none_or(|deadline| due < deadline.instant()) {
+            *this.due = Some(due);
         }
     }
 
@@ -360,7 +369,6 @@ where
         }
         this.first.set(None);
         this.extras.clear();
-        this.timer.set(None);
         *this.failed = None;
         if attempt > 1 {
             observe::emit(this.calls.site, POLICY, What::HedgeWon { attempt });
