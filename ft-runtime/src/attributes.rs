@@ -1,7 +1,15 @@
 //! The attributes. Their grammar lives in `ft-macros`; what they mean is documented here, where examples compile.
 
+mod chaos;
+mod coalesce;
+mod fallback;
+mod hedge;
 mod timeout;
 
+pub use chaos::chaos;
+pub use coalesce::coalesce;
+pub use fallback::fallback;
+pub use hedge::hedge;
 pub use timeout::timeout;
 mod bulkhead;
 mod rate_limiter;

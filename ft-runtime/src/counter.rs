@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Stripes of one counter. Four keep two to eight cores apart; a site pays 256 bytes for it.
-const STRIPES: usize = 4;
+pub(crate) const STRIPES: usize = 4;
 /// The words of a stripe: it fills a cache line, so that no two threads write to the same one.
 const WORDS: usize = 8;
 pub(crate) const STRIPES: usize = 4;
@@ -67,6 +67,12 @@ impl Counter {
     fn stripes(&self) -> impl Iterator<Item = &AtomicU64> {
         self.words.iter().step_by(WORDS)
     }
+}
+
+/// The stripe of this thread, for those who stripe other things; some stripe while it has not counted yet.
+#[inline]
+pub(crate) fn stripe() -> usize {
+    MINE.get() / WORDS % STRIPES
 }
 
 /// `MINE` of a thread that has not counted yet.

@@ -5,6 +5,7 @@ mod flaky;
 mod http;
 mod listed;
 mod matrix;
+mod matrix_alternatives;
 mod parity;
 mod parity_bulkhead;
 mod parity_rate_limiter;
