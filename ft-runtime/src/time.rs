@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::sync;
 use pin_project_lite::pin_project;
+
+use crate::sync;
 
 /// How many threads run on virtual time; zero outside tests, and then nothing but this load is paid.
 static VIRTUAL_THREADS: AtomicUsize = AtomicUsize::new(0);
@@ -97,23 +98,6 @@ pub(crate) fn park(limit: Option<Duration>) {
         (Some(limit), None) => sync::park_timeout(limit),
     }
 }
-
-/// The present moment in nanoseconds since a day before the first time that this was asked.
-///
-/// A day before, because a paused clock may stand at a moment before the first one.
-#[inline]
-pub(crate) fn nanos() -> u64 {
-    let now = now();
-    let anchor = *ANCHOR.get_or_init(|| now);
-    match now.checked_duration_since(anchor) {
-        // 2^63 ns are 292 years.
-        Some(since) => A_DAY + since.as_nanos() as u64,
-        None => A_DAY.saturating_sub((anchor - now).as_nanos() as u64),
-    }
-}
-
-static ANCHOR: OnceLock<Instant> = OnceLock::new();
-const A_DAY: u64 = 24 * 3600 * 1_000_000_000;
 
 /// A wait that costs nothing until it is polled, and never touches the timer when there is nothing to wait for:
 /// tokio rounds every timer up to a millisecond.

@@ -263,8 +263,11 @@ where
                 // The first call has failed, and this is where it ends; `None` only when it is polled after that.
                 return this.failed.take().map_or(Poll::Pending, Poll::Ready);
             }
-            let over = this.due.is_some_and(|due| this.timer.as_mut().poll_until(due, cx).is_ready());
-            if !over {
+            let over = this.due.map(|due| match this.timer.end() {
+                Some(_) => this.timer.as_mut().poll(cx),
+                None => this.timer.as_mut().set(due, cx),
+            });
+            if !over.is_some_and(|over| over.is_ready()) {
                 return Poll::Pending;
             }
             *this.due = None;
@@ -306,7 +309,7 @@ where
     /// Sets the timer, unless what it starts would come too late or one too many.
     fn arm(self: Pin<&mut Self>) {
         let mut this = self.project();
-        this.timer.set(time::Timer::new());
+        Pin::set(&mut this.timer, time::Timer::new());
         *this.due = None;
         *this.delay = this.delay.or_else(|| this.calls.policy.delay());
         let Some(delay) = *this.delay else { return };
