@@ -11,6 +11,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use pin_project_lite::pin_project;
+
+use crate::sync;
+
 /// How many threads run on virtual time; zero outside tests, and then nothing but this load is paid.
 static VIRTUAL_THREADS: AtomicUsize = AtomicUsize::new(0);
 
@@ -61,6 +65,7 @@ pub(crate) const fn whole_nanos(duration: Duration) -> u64 {
 }
 
 /// The moment `after` from now; the far future where that cannot be represented.
+#[inline]
 pub(crate) fn later(now: Instant, after: Duration) -> Instant {
     // A century is "never" for a running program, and an `Instant` can hold it everywhere.
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -84,6 +89,16 @@ pub(crate) fn sleep_blocking(duration: Duration) {
     }
 }
 
+/// Blocks the thread until it is unparked, or for that long; may return early.
+pub(crate) fn park(limit: Option<Duration>) {
+    match (limit, MOVED.get()) {
+        (None, _) => sync::park(),
+        // Nobody else lives on this thread's virtual time: it passes.
+        (Some(limit), Some(moved)) => MOVED.set(Some(moved.saturating_add(limit))),
+        (Some(limit), None) => sync::park_timeout(limit),
+    }
+}
+
 /// A wait that costs nothing until it is polled, and never touches the timer when there is nothing to wait for:
 /// tokio rounds every timer up to a millisecond.
 #[derive(Debug)]
@@ -101,6 +116,49 @@ impl Future for Sleep {
         }
         let duration = self.duration;
         self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(duration))).as_mut().poll(cx)
+    }
+}
+
+pin_project! {
+    /// A timer that lives where it is put, without an allocation, and is made when it is set.
+    #[derive(Debug, Default)]
+    pub(crate) struct Timer {
+        #[pin]
+        set: Option<tokio::time::Sleep>,
+    }
+}
+
+impl Timer {
+    pub(crate) const fn new() -> Self {
+        Self { set: None }
+    }
+
+    /// When it goes off, if it is set.
+    #[inline]
+    pub(crate) fn end(&self) -> Option<Instant> {
+        self.set.as_ref().map(|timer| timer.deadline().into_std())
+    }
+
+    /// Sets it, and waits.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with time enabled, as every tokio timer does.
+    #[inline]
+    pub(crate) fn set(self: Pin<&mut Self>, end: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let mut set = self.project().set;
+        set.set(Some(tokio::time::sleep_until(end.into())));
+        set.as_pin_mut().map_or(Poll::Pending, |timer| timer.poll(cx))
+    }
+
+    /// Waits on; a timer that is not set does not go off.
+    pub(crate) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(mut timer) = self.project().set.as_pin_mut() else { return Poll::Pending };
+        match timer.as_mut().poll(cx) {
+            // A timer is not looked at once its task has spent its budget, and goes off up to a millisecond late.
+            Poll::Pending if now() < timer.deadline().into_std() => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
     }
 }
 
