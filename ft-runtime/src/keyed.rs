@@ -222,7 +222,9 @@ mod tests {
     }
 
     impl State {
-        const NEW: Self = Self { key: String::new(), busy: AtomicBool::new(false) };
+        const fn new() -> Self {
+            Self { key: String::new(), busy: AtomicBool::new(false) }
+        }
     }
 
     impl sealed::Sealed for State {}
@@ -241,7 +243,7 @@ mod tests {
 
     #[test]
     fn each_key_has_a_state_of_its_own_and_keeps_it() {
-        static KEYED: Keyed<State> = Keyed::new(State::NEW).max_keys(3);
+        static KEYED: Keyed<State> = Keyed::new(State::new()).max_keys(3);
         let a = KEYED.of("a");
         assert_eq!(a.key, "a");
         assert!(Arc::ptr_eq(&a, &KEYED.of(&format_args!("{}", 'a'))));
@@ -251,7 +253,7 @@ mod tests {
 
     #[test]
     fn case_51_keys_without_end_stay_bounded_without_a_call_by_the_user() {
-        let keyed = Keyed::new(State::NEW).max_keys(100);
+        let keyed = Keyed::new(State::new()).max_keys(100);
         (0..20_000).for_each(|key| drop(keyed.of(&key)));
         assert_eq!(keyed.entries().len(), 100);
         assert_eq!(lock(&keyed.table).places.len(), 100);
@@ -259,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_idle_key_that_was_called_longest_ago_goes_first() {
-        let keyed = Keyed::new(State::NEW).max_keys(3);
+        let keyed = Keyed::new(State::new()).max_keys(3);
         for key in ["busy", "old", "new"] {
             keyed.of(key).busy.store(key == "busy", Ordering::Relaxed);
         }
@@ -272,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_key_in_use_is_kept_and_when_all_are_the_oldest_goes_but_lives_on_for_its_calls() {
-        let keyed = Keyed::new(State::NEW).max_keys(2);
+        let keyed = Keyed::new(State::new()).max_keys(2);
         let (first, second) = (keyed.of("first"), keyed.of("second"));
         let third = keyed.of("third");
         assert_eq!(keys(&keyed), ["second", "third"]);
@@ -286,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_key_counts_by_its_first_bytes_and_its_memory_is_bounded() {
-        let keyed = Keyed::new(State::NEW);
+        let keyed = Keyed::new(State::new());
         let long = "ü".repeat(100_000);
         assert!(Arc::ptr_eq(&keyed.of(&long), &keyed.of(&format_args!("{long}!"))));
         assert_eq!(keyed.of(&long).key.len(), KEY_BYTES);
@@ -302,7 +304,7 @@ mod tests {
                 f.write_str(" and outer")
             }
         }
-        let keyed = Keyed::new(State::NEW);
+        let keyed = Keyed::new(State::new());
         assert_eq!(keyed.of(&Nested(&keyed, false)).key, "inner and outer");
         let nested = Nested(&keyed, true);
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| keyed.of(&nested))).is_err());
@@ -312,6 +314,6 @@ mod tests {
     #[test]
     #[should_panic = "max_keys must be at least 1"]
     fn no_keys_are_refused() {
-        let _ = Keyed::new(State::NEW).max_keys(0);
+        let _ = Keyed::new(State::new()).max_keys(0);
     }
 }

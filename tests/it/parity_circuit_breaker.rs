@@ -78,16 +78,18 @@ fn script() -> Script {
     Script::new(answers)
 }
 
-const POLICY: CircuitBreaker = CircuitBreaker::new().min_calls(4).open(SECOND).max_open(Duration::from_secs(9));
+const fn policy() -> CircuitBreaker {
+    CircuitBreaker::new().min_calls(4).open(SECOND).max_open(Duration::from_secs(9))
+}
 
-static ANNOTATED: CircuitBreaker = POLICY;
+static ANNOTATED: CircuitBreaker = policy();
 
 #[circuit_breaker(ANNOTATED, name = "breaker parity: attribute")]
 async fn annotated(script: &Script) -> Outcome {
     script.play().map_err(Error::Failed)
 }
 
-static BLOCKING: CircuitBreaker = POLICY;
+static BLOCKING: CircuitBreaker = policy();
 
 #[circuit_breaker(BLOCKING, name = "breaker parity: blocking")]
 fn blocking(script: &Script) -> Outcome {
@@ -103,14 +105,14 @@ async fn the_breaker_does_the_same_behind_every_door() {
     let played = script();
     let sync = watch("breaker parity: blocking", &BLOCKING, &played, async || blocking(&played)).await;
 
-    let (played, breaker) = (script(), POLICY);
+    let (played, breaker) = (script(), policy());
     let door = async || {
         let with = breaker.at(site!("breaker parity: call"));
         with.run(async { played.play().map_err(Error::Failed) }).await
     };
     let call = watch("breaker parity: call", &breaker, &played, door).await;
 
-    let (played, breaker) = (Arc::new(script()), Arc::new(POLICY));
+    let (played, breaker) = (Arc::new(script()), Arc::new(policy()));
     let inner = Arc::clone(&played);
     let service = service_fn(move |()| std::future::ready(inner.play().map_err(Error::Failed)));
     let mut service = CircuitBreakerLayer::new(&breaker).at(site!("breaker parity: layer")).layer(service);

@@ -285,7 +285,8 @@ fn case_34_it_is_in_exactly_one_state_at_any_time_whatever_happens_around() {
             }
         }
     });
-    let by_hand: [(fn(&CircuitBreaker), CircuitState); 4] = [
+    type ByHand = fn(&CircuitBreaker);
+    let by_hand: [(ByHand, CircuitState); 4] = [
         (CircuitBreaker::force_open, CircuitState::ForcedOpen),
         (CircuitBreaker::force_close, CircuitState::ForcedClosed),
         (CircuitBreaker::disable, CircuitState::Disabled),
@@ -414,7 +415,13 @@ fn the_judgement_says_what_is_a_failure() {
 #[tokio::test(start_paused = true)]
 async fn slow_calls_open_it_and_slow_means_longer_than_the_limit() {
     let breaker = CircuitBreaker::new().slow(SECOND).slow_rate(0.5).min_calls(4).last_calls(4).open(SECOND);
-    let take = async |time| breaker.run(async { Ok::<_, Rejected>(tokio::time::advance(time).await) }).await;
+    let take = async |time| {
+        let call = async {
+            tokio::time::advance(time).await;
+            Ok::<_, Rejected>(())
+        };
+        breaker.run(call).await
+    };
     for _ in 0..8 {
         take(SECOND).await.unwrap();
     }
