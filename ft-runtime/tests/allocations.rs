@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io;
 
-use ft_runtime::{Failover, Pool, Prefer, Retry, RetryBudget, Targets, retry};
+use ft_runtime::{CircuitBreaker, Failover, Keyed, Pool, Prefer, Retry, RetryBudget, Targets, retry};
 
 struct Counting;
 
@@ -90,4 +90,19 @@ fn a_failover_that_succeeds_at_once_allocates_nothing() {
         assert!(!candidates.again(&outcome));
     };
     assert_eq!(allocations(call), 0);
+}
+
+#[test]
+fn a_closed_breaker_and_an_open_ones_refusal_allocate_nothing() {
+    static CLOSED: CircuitBreaker = CircuitBreaker::new();
+    static HOSTS: Keyed<CircuitBreaker> = Keyed::new(CircuitBreaker::new().slow(std::time::Duration::from_secs(1)));
+    let open = CircuitBreaker::new();
+    open.force_open();
+    let calls = || {
+        assert_eq!(poll_once(CLOSED.run(async { io::Result::Ok(7) })).unwrap(), 7);
+        assert_eq!(HOSTS.of("a.example").run_blocking(|| io::Result::Ok(7)).unwrap(), 7);
+        assert!(open.acquire().is_err());
+    };
+    calls(); // a key's first call makes its breaker
+    assert_eq!(allocations(calls), 0);
 }
