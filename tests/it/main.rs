@@ -5,6 +5,7 @@ mod flaky;
 mod http;
 mod listed;
 mod matrix;
+mod order;
 mod matrix_alternatives;
 mod parity;
 mod parity_bulkhead;
