@@ -1,9 +1,11 @@
 //! The integration tests, one binary: a module per capability.
 
+mod cancel;
 mod events;
 mod flaky;
 mod http;
 mod listed;
+mod load;
 mod matrix;
 mod order;
 mod matrix_alternatives;
