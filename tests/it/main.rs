@@ -1,6 +1,7 @@
 //! The integration tests, one binary: a module per capability.
 
 mod cancel;
+mod defaults;
 mod events;
 mod flaky;
 mod http;
