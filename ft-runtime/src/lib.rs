@@ -69,12 +69,14 @@ pub use retry::{Attempts, Hint, Retry, RetryWith};
 pub use roster::{Roster, TargetStatus};
 pub use shared::Shared;
 pub use site::{Entered, Site, sites};
-pub use timeout::{TimingOut, Timeout, TimeoutCalls, TimeoutWith};
+pub use timeout::{Timeout, TimeoutCalls, TimeoutWith, TimingOut};
 pub use wait::{Wait, Waiting};
 
 /// What `ft-tower` needs beyond the documented surface. Not for anybody else, and without any promise.
 #[doc(hidden)]
 pub mod door {
+    pub use crate::deadline::{under, under_blocking};
+    pub use crate::observe::refused;
     pub use crate::round::{Advance, Round};
     pub use crate::time::{Sleep, sleep};
 }
