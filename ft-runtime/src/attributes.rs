@@ -46,6 +46,7 @@ pub use timeout::timeout;
 /// | `unless = PATTERN` | errors that match never are; beats `on` |
 /// | `when = predicate` | only errors that the predicate says yes to: `when = Fault::is_transient` |
 /// | `until = predicate` | a value that the predicate says no to is asked for again |
+/// | `classify = function` | some values are failures, of a kind and with a hint: see [`Classify`](crate::judge::Classify) |
 /// | `retry_after = function` | where the hint of the other side is found in the error |
 /// | `clone(a, b)` | clones these by-value arguments for each attempt |
 /// | `name = ".."` | the name of the [`Site`](crate::Site) |

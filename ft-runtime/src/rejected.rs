@@ -105,13 +105,6 @@ impl StdError for Rejected {
     }
 }
 
-/// For what cannot fail, behind a policy that can refuse: `.map_err(Rejected::from)`.
-impl From<std::convert::Infallible> for Rejected {
-    fn from(never: std::convert::Infallible) -> Self {
-        match never {}
-    }
-}
-
 /// The refusal travels inside, and [`Fault`] finds it there.
 impl From<Rejected> for io::Error {
     fn from(rejected: Rejected) -> Self {

@@ -6,16 +6,15 @@
 //! | [`Retry`](ft_runtime::Retry) | [`RetryLayer`] |
 //! | [`Failover`](ft_runtime::Failover) | [`Failover`], over several services |
 //! | [`Timeout`](ft_runtime::Timeout) | [`TimeoutLayer`] |
-//! | [`Deadline`](ft_runtime::Deadline) | `DeadlineLayer` on the server, `PropagateDeadlineLayer` on the client: feature `http` |
+//! | [`Deadline`](ft_runtime::Deadline) | `http::DeadlineLayer` on the server, `http::PropagateDeadlineLayer` on the client |
 
-#[cfg(feature = "http")]
-mod deadline;
 mod failover;
+#[cfg(feature = "http")]
+pub mod http;
 mod retry;
+pub mod testing;
 mod timeout;
 
-#[cfg(feature = "http")]
-pub use deadline::{DeadlineFuture, DeadlineLayer, DeadlineService, PropagateDeadlineLayer, PropagateDeadlineService};
 pub use failover::{Failover, FailoverFuture};
 pub use retry::{RetryFuture, RetryLayer, RetryService};
 pub use timeout::{TimeoutLayer, TimeoutService};

@@ -2,6 +2,7 @@
 
 mod events;
 mod flaky;
+mod http;
 mod listed;
 mod matrix;
 mod parity;

@@ -5,9 +5,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use ::http::Request;
+use ::http::header::{HeaderMap, HeaderName, HeaderValue};
 use ft_runtime::door::{refused, under, under_blocking};
 use ft_runtime::{Deadline, FromRejected, Invalid, Rejected, Site, Under};
-use http::header::{HeaderMap, HeaderName, HeaderValue};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -31,12 +32,12 @@ const POLICY: &str = "deadline";
 ///
 /// The service's own, and without calling it: [`Rejected::Invalid`] for a header that is not a duration (to go on without
 /// the deadline would be work that nobody waits for, or work without end), [`Rejected::DeadlinePassed`] where nothing is
-/// left on arrival. Each is also an event, `refused` of the policy `deadline`. A service that cannot fail takes them after
-/// `.map_err(Rejected::from)`.
+/// left on arrival. Each is also an event, `refused` of the policy `deadline`. Around a service that cannot fail, such as a
+/// router, put it into an [`AnswerRefusalsLayer`](crate::http::AnswerRefusalsLayer).
 ///
 /// ```
 /// use ft_runtime::{Deadline, Rejected};
-/// use ft_tower::DeadlineLayer;
+/// use ft_tower::http::DeadlineLayer;
 /// use tower::{Service, ServiceBuilder, ServiceExt};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
@@ -87,9 +88,9 @@ impl<S> DeadlineService<S> {
     }
 }
 
-impl<S, B> Service<http::Request<B>> for DeadlineService<S>
+impl<S, B> Service<Request<B>> for DeadlineService<S>
 where
-    S: Service<http::Request<B>>,
+    S: Service<Request<B>>,
     S::Error: FromRejected,
 {
     type Response = S::Response;
@@ -100,7 +101,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         self.site.map(Site::enter);
         match asked(request.headers()) {
             Err(invalid) => DeadlineFuture::refused(self.site, Rejected::Invalid(invalid)),
@@ -122,7 +123,7 @@ where
 ///
 /// ```
 /// use ft_runtime::{Deadline, Rejected};
-/// use ft_tower::PropagateDeadlineLayer;
+/// use ft_tower::http::PropagateDeadlineLayer;
 /// use std::time::Duration;
 /// use tower::{Service, ServiceBuilder, ServiceExt};
 ///
@@ -187,9 +188,9 @@ impl<S> PropagateDeadlineService<S> {
     }
 }
 
-impl<S, B> Service<http::Request<B>> for PropagateDeadlineService<S>
+impl<S, B> Service<Request<B>> for PropagateDeadlineService<S>
 where
-    S: Service<http::Request<B>>,
+    S: Service<Request<B>>,
     S::Error: FromRejected,
 {
     type Response = S::Response;
@@ -200,7 +201,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         self.layer.site.map(Site::enter);
         if let Some(deadline) = Deadline::current()
             && !self.layer.wire.write(deadline, request.headers_mut())
