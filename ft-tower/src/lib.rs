@@ -16,6 +16,8 @@
 //!
 //! Layers stack from the outside in, as `ServiceBuilder` writes them, in the same order as attributes:
 //! [`ft_runtime`](ft_runtime#order) recommends one.
+//! | [`Timeout`](ft_runtime::Timeout) | [`TimeoutLayer`] |
+//! | [`Deadline`](ft_runtime::Deadline) | `http::DeadlineLayer` on the server, `http::PropagateDeadlineLayer` on the client |
 
 mod asking;
 mod bulkhead;
@@ -30,6 +32,7 @@ mod oneshot;
 mod rate_limiter;
 mod retry;
 pub mod testing;
+mod timeout;
 
 pub use bulkhead::{BulkheadLayer, BulkheadService};
 pub use chaos::{ChaosLayer, ChaosService};
@@ -40,3 +43,4 @@ pub use hedge::{HedgeFuture, HedgeLayer, HedgeService};
 pub use oneshot::Oneshot;
 pub use rate_limiter::{RateLimiterLayer, RateLimiterService};
 pub use retry::{RetryFuture, RetryLayer, RetryService};
+pub use timeout::{TimeoutLayer, TimeoutService};

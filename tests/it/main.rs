@@ -2,6 +2,7 @@
 
 mod cancel;
 mod defaults;
+mod deadline;
 mod events;
 mod flaky;
 mod http;
@@ -16,3 +17,7 @@ mod parity_rate_limiter;
 mod retry;
 mod tower_contract;
 mod tower_contract_limits;
+mod parity_timeout;
+mod retry;
+mod tower_contract;
+mod tower_contract_timeout;
