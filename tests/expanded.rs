@@ -47,6 +47,7 @@ macro_rules! pairs {
 
 pairs! {
     checkpoint: "checkpoint", "checkpoint.rs", "checkpoint-expanded.rs";
+    circuit_breaker: "circuit_breaker", "circuit_breaker.rs", "circuit_breaker-expanded.rs";
     failover: "failover", "failover.rs", "failover-expanded.rs";
     retry: "retry", "retry.rs", "retry-expanded.rs";
     stack: "stack", "stack.rs", "stack-expanded.rs";
