@@ -256,6 +256,46 @@ impl Bulkhead {
         }
     }
 
+    /// Takes a permit or a place in the queue, or stays outside.
+    fn enter(&self) -> State {
+        if self.try_take() {
+            return self.entered();
+        }
+        if self.is_full() {
+            return State::Outside;
+        }
+        let patience = self.patience();
+        if patience.is_some_and(|patience| patience.is_zero()) {
+            return State::Outside;
+        }
+        match self.join() {
+            None => State::Outside,
+            Some(Joined::Inside) => self.entered(),
+            Some(Joined::Queue(ticket)) => State::Queue(Box::new(Queued { ticket, timer: patience.map(time::sleep) })),
+        }
+    }
+
+    /// As [`enter`](Self::enter), and waits for the turn to come.
+    #[cold]
+    #[inline(never)]
+    fn enter_blocking(&self) -> State {
+        let queued = match self.enter() {
+            State::Queue(queued) => queued,
+            decided => return decided,
+        };
+        let until = queued.timer.map(|timer| time::later(time::now(), timer.duration));
+        let thread = Parked::here();
+        while !self.admits(queued.ticket, thread.waker()) {
+            let left = until.map(|until| until.saturating_duration_since(time::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                // The turn may have come at the same moment.
+                return if self.leave(queued.ticket) { State::Outside } else { self.entered() };
+            }
+            thread.park(left);
+        }
+        self.entered()
+    }
+
     /// Takes a permit after all, or a place in the queue. `None` when there is neither.
     fn join(&self) -> Option<Joined> {
         let mut turns = lock(&self.turns);
@@ -308,10 +348,15 @@ impl Bulkhead {
         [left, own].into_iter().flatten().min()
     }
 
-    /// When a call begins, where that matters.
+    /// Where a call stands that just took a permit.
+    fn entered(&self) -> State {
+        if self.controller.is_some() { State::Timed(time::now()) } else { State::Inside }
+    }
+
+    /// Takes a permit where that is all there is to do.
     #[inline]
-    fn clock(&self) -> Option<Instant> {
-        self.controller.is_some().then(time::now)
+    fn try_enter(&self) -> bool {
+        self.controller.is_none() && self.try_take()
     }
 
     /// Learns from the latency of a call.
@@ -428,10 +473,11 @@ impl<P: Deref<Target = Bulkhead>, T, E> BulkheadCalls<P, T, E> {
     /// Those of the call; [`Rejected::BulkheadFull`] when there was no room in time.
     #[inline]
     pub fn run_blocking(self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        let mut place = Place { policy: self.policy, site: self.site, state: State::Outside };
-        if !place.enter_blocking() {
+        let state = if self.policy.try_enter() { State::Inside } else { self.policy.enter_blocking() };
+        if let State::Outside = state {
             return Err(refusal(self.site, self.refuse));
         }
+        let mut place = Place { policy: self.policy, site: self.site, state };
         let outcome = call();
         place.answered();
         outcome
@@ -502,8 +548,10 @@ struct Place<P: Deref<Target = Bulkhead>> {
 enum State {
     Outside,
     Queue(Box<Queued>),
-    /// With a permit, since then where that matters.
-    Inside(Option<Instant>),
+    /// With a permit.
+    Inside,
+    /// With a permit of an adaptive limit, since then.
+    Timed(Instant),
 }
 
 struct Queued {
@@ -521,9 +569,9 @@ impl<P: Deref<Target = Bulkhead>> Place<P> {
     #[inline]
     fn poll_enter(&mut self, cx: &mut task::Context<'_>) -> Poll<bool> {
         match self.state {
-            State::Inside(_) => Poll::Ready(true),
-            State::Outside if self.policy.try_take() => {
-                self.state = State::Inside(self.policy.clock());
+            State::Inside | State::Timed(_) => Poll::Ready(true),
+            State::Outside if self.policy.try_enter() => {
+                self.state = State::Inside;
                 Poll::Ready(true)
             }
             _ => self.poll_wait(cx),
@@ -534,102 +582,57 @@ impl<P: Deref<Target = Bulkhead>> Place<P> {
     #[inline(never)]
     fn poll_wait(&mut self, cx: &mut task::Context<'_>) -> Poll<bool> {
         if let State::Outside = self.state {
-            match self.join() {
-                Some((Joined::Queue(ticket), patience)) => {
-                    self.state = State::Queue(Box::new(Queued { ticket, timer: patience.map(time::sleep) }));
-                }
-                Some((Joined::Inside, _)) => self.enter(),
-                None => return Poll::Ready(false),
-            }
+            self.state = self.policy.enter();
         }
-        let State::Queue(queued) = &mut self.state else { return Poll::Ready(true) };
+        let queued = match &mut self.state {
+            State::Queue(queued) => queued,
+            State::Outside => return Poll::Ready(false),
+            State::Inside | State::Timed(_) => return Poll::Ready(true),
+        };
         let ticket = queued.ticket;
         if self.policy.admits(ticket, cx.waker()) {
-            self.enter();
+            self.state = self.policy.entered();
             return Poll::Ready(true);
         }
         match &mut queued.timer {
             Some(timer) => ready!(Pin::new(timer).poll(cx)),
             None => return Poll::Pending,
         }
-        Poll::Ready(self.give_up(ticket))
-    }
-
-    #[inline]
-    fn enter_blocking(&mut self) -> bool {
-        if self.policy.try_take() {
-            self.enter();
-            return true;
-        }
-        self.wait_blocking()
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn wait_blocking(&mut self) -> bool {
-        let (ticket, patience) = match self.join() {
-            Some((Joined::Queue(ticket), patience)) => (ticket, patience),
-            Some((Joined::Inside, _)) => {
-                self.enter();
-                return true;
-            }
-            None => return false,
-        };
-        self.state = State::Queue(Box::new(Queued { ticket, timer: None }));
-        let until = patience.map(|patience| time::later(time::now(), patience));
-        let thread = Parked::here();
-        loop {
-            if self.policy.admits(ticket, thread.waker()) {
-                self.enter();
-                return true;
-            }
-            let left = until.map(|until| until.saturating_duration_since(time::now()));
-            if left.is_some_and(|left| left.is_zero()) {
-                return self.give_up(ticket);
-            }
-            thread.park(left);
-        }
-    }
-
-    fn join(&self) -> Option<(Joined, Option<Duration>)> {
-        if self.policy.is_full() {
-            return None;
-        }
-        let patience = self.policy.patience();
-        if patience.is_some_and(|patience| patience.is_zero()) {
-            return None;
-        }
-        Some((self.policy.join()?, patience))
-    }
-
-    fn enter(&mut self) {
-        self.state = State::Inside(self.policy.clock());
-    }
-
-    /// The time to wait is over. `true` when the turn came at the same moment.
-    fn give_up(&mut self, ticket: Ticket) -> bool {
+        // The turn may have come at the same moment.
         let left = self.policy.leave(ticket);
-        if left {
-            self.state = State::Outside;
-        } else {
-            self.enter();
-        }
-        !left
+        self.state = if left { State::Outside } else { self.policy.entered() };
+        Poll::Ready(!left)
     }
 
     /// The call has answered.
     #[inline]
     fn answered(&mut self) {
-        if let State::Inside(began) = mem::replace(&mut self.state, State::Outside) {
-            self.give_back(began, true);
+        if let State::Inside = self.state {
+            self.state = State::Outside;
+            self.policy.give_back();
+        } else {
+            self.end(true);
         }
     }
 
-    #[inline]
-    fn give_back(&self, began: Option<Instant>, answered: bool) {
-        let in_flight = self.policy.give_back();
-        if let Some(began) = began {
-            self.policy.learn(Call { began, ended: time::now(), in_flight, answered }, self.site);
+    #[cold]
+    #[inline(never)]
+    fn end(&mut self, answered: bool) {
+        match mem::replace(&mut self.state, State::Outside) {
+            State::Outside => {}
+            State::Inside => {
+                self.policy.give_back();
+            }
+            State::Timed(began) => {
+                let in_flight = self.policy.give_back();
+                self.policy.learn(Call { began, ended: time::now(), in_flight, answered }, self.site);
+            }
+            // The turn that came and was not taken is the next one's.
+            State::Queue(queued) => {
+                if !self.policy.leave(queued.ticket) {
+                    self.policy.give_back();
+                }
+            }
         }
     }
 }
@@ -637,15 +640,8 @@ impl<P: Deref<Target = Bulkhead>> Place<P> {
 impl<P: Deref<Target = Bulkhead>> Drop for Place<P> {
     #[inline]
     fn drop(&mut self) {
-        match mem::replace(&mut self.state, State::Outside) {
-            State::Outside => {}
-            State::Inside(began) => self.give_back(began, false),
-            // The turn that came and was not taken is the next one's.
-            State::Queue(queued) => {
-                if !self.policy.leave(queued.ticket) {
-                    self.policy.give_back();
-                }
-            }
+        if !matches!(self.state, State::Outside) {
+            self.end(false);
         }
     }
 }

@@ -70,10 +70,15 @@ pub(crate) fn nanos() -> u64 {
     let now = now();
     let anchor = *ANCHOR.get_or_init(|| now);
     match now.checked_duration_since(anchor) {
-        // 2^63 ns are 292 years.
-        Some(since) => A_DAY + since.as_nanos() as u64,
-        None => A_DAY.saturating_sub((anchor - now).as_nanos() as u64),
+        Some(since) => A_DAY + whole_nanos(since),
+        None => A_DAY.saturating_sub(whole_nanos(anchor - now)),
     }
+}
+
+/// Without the 128 bits of `as_nanos`: 2^64 ns are 584 years.
+#[inline]
+fn whole_nanos(duration: Duration) -> u64 {
+    duration.as_secs() * 1_000_000_000 + u64::from(duration.subsec_nanos())
 }
 
 static ANCHOR: OnceLock<Instant> = OnceLock::new();
@@ -83,7 +88,7 @@ const A_DAY: u64 = 24 * 3600 * 1_000_000_000;
 /// tokio rounds every timer up to a millisecond.
 #[derive(Debug)]
 pub struct Sleep {
-    duration: Duration,
+    pub(crate) duration: Duration,
     timer: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
