@@ -88,7 +88,7 @@ const A_DAY: u64 = 24 * 3600 * 1_000_000_000;
 /// tokio rounds every timer up to a millisecond.
 #[derive(Debug)]
 pub struct Sleep {
-    pub(crate) duration: Duration,
+    duration: Duration,
     timer: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
