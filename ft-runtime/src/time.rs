@@ -67,12 +67,12 @@ pub(crate) fn park(limit: Option<Duration>) {
 /// A day before, because a paused clock may stand at a moment before the first one.
 #[inline]
 pub(crate) fn nanos() -> u64 {
-    let now = now();
-    let anchor = *ANCHOR.get_or_init(|| now);
-    match now.checked_duration_since(anchor) {
-        Some(since) => A_DAY + whole_nanos(since),
-        None => A_DAY.saturating_sub(whole_nanos(anchor - now)),
-    }
+    let anchor = ANCHOR.get_or_init(|| {
+        let now = now();
+        // Where the clock cannot go back so far, it began less than a day ago, and nobody stands before its beginning.
+        now.checked_sub(Duration::from_secs(24 * 3600)).unwrap_or(now)
+    });
+    whole_nanos(now().saturating_duration_since(*anchor))
 }
 
 /// Without the 128 bits of `as_nanos`: 2^64 ns are 584 years.
@@ -82,7 +82,6 @@ fn whole_nanos(duration: Duration) -> u64 {
 }
 
 static ANCHOR: OnceLock<Instant> = OnceLock::new();
-const A_DAY: u64 = 24 * 3600 * 1_000_000_000;
 
 /// A wait that costs nothing until it is polled, and never touches the timer when there is nothing to wait for:
 /// tokio rounds every timer up to a millisecond.
