@@ -10,10 +10,12 @@ use pin_project_lite::pin_project;
 
 use crate::time;
 
-thread_local! {
-    /// The deadline of the call that this thread is polling.
-    static CURRENT: Cell<Option<Deadline>> = const { Cell::new(None) };
+mod bound;
+mod wire;
 
+pub(crate) use bound::{Around, Bound, Limit, Passed};
+
+thread_local! {
     /// Whether this thread is dropping work because its deadline has passed.
     static CUTTING_OFF: Cell<bool> = const { Cell::new(false) };
 }
@@ -56,8 +58,10 @@ impl Deadline {
     }
 
     /// The deadline that the code running now was given, if any.
+    ///
+    /// Within a [`Timeout`](crate::Timeout) that has not suspended yet this reads the clock, and its limit runs from here.
     pub fn current() -> Option<Self> {
-        CURRENT.get()
+        Bound::current().instant().map(Self::at)
     }
 
     /// The moment itself.
@@ -98,15 +102,16 @@ pub(crate) fn under_blocking<R>(deadline: Option<Deadline>, call: impl FnOnce() 
     match deadline {
         None => call(),
         Some(deadline) => {
-            let _entered = Entered::nearer(deadline);
+            let mut around = Around::default();
+            let _entered = around.until(deadline.at);
             call()
         }
     }
 }
 
-/// Puts the deadline of a captured context in place, whatever is around it.
-pub(crate) fn replace(deadline: Option<Deadline>) -> Option<Deadline> {
-    CURRENT.replace(deadline)
+/// Exchanges the deadline of a captured context with what is in force.
+pub(crate) fn exchange(captured: &mut Bound) {
+    *captured = captured.replace();
 }
 
 pin_project! {
@@ -126,38 +131,14 @@ impl<F: Future> Future for Under<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        match this.deadline {
-            None => this.future.poll(cx),
-            Some(deadline) => {
-                let _entered = Entered::nearer(*deadline);
-                this.future.poll(cx)
-            }
-        }
-    }
-}
-
-/// Restores what was around when it is dropped, a panic included.
-struct Entered {
-    around: Option<Deadline>,
-}
-
-impl Entered {
-    fn nearer(deadline: Deadline) -> Self {
-        let around = CURRENT.get();
-        CURRENT.set(Some(around.map_or(deadline, |around| around.min(deadline))));
-        Self { around }
-    }
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        CURRENT.set(self.around);
+        let mut around = Around::default();
+        let _entered = this.deadline.map(|deadline| around.until(deadline.at));
+        this.future.poll(cx)
     }
 }
 
 /// Drops work whose deadline has passed, in `drop`: what is dropped there may ask [`is_cutting_off`] and so tell a call
 /// that took too long from one whose caller left.
-#[allow(dead_code, reason = "the policies that cut off and those that ask come one by one")]
 pub(crate) fn cutting_off<R>(drop: impl FnOnce() -> R) -> R {
     let _restored = CuttingOff { around: CUTTING_OFF.replace(true) };
     drop()

@@ -140,8 +140,14 @@ impl Fault for Rejected {
         Some(self)
     }
 
+    /// Without the figures of this one call: the fault log counts equal faults together.
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
+        match self {
+            Self::TimedOut { .. } => f.write_str("timed out"),
+            Self::CircuitOpen { .. } => f.write_str("circuit open"),
+            Self::RateLimited { .. } => f.write_str("over the rate limit"),
+            _ => write!(f, "{self}"),
+        }
     }
 }
 
