@@ -137,6 +137,7 @@ pub use wait::{Wait, Waiting};
 #[doc(hidden)]
 pub mod door {
     pub use crate::coalesce::{Plain, Shares, Work};
+    pub use crate::coalesce::{Plain, Work};
     pub use crate::hedge::{Again, Extra};
     pub use crate::deadline::{under, under_blocking};
     pub use crate::observe::refused;
