@@ -1,8 +1,24 @@
 //! The attributes. Their grammar lives in `ft-macros`; what they mean is documented here, where examples compile.
 
+mod chaos;
+mod coalesce;
+mod fallback;
+mod hedge;
 mod timeout;
 
+pub use chaos::chaos;
+pub use coalesce::coalesce;
+pub use fallback::fallback;
+pub use hedge::hedge;
 pub use timeout::timeout;
+mod bulkhead;
+mod rate_limiter;
+
+pub use bulkhead::bulkhead;
+pub use rate_limiter::rate_limiter;
+mod circuit_breaker;
+
+pub use circuit_breaker::circuit_breaker;
 
 /// Retries the annotated function: [`Retry`](crate::Retry) as an attribute.
 ///
@@ -46,6 +62,7 @@ pub use timeout::timeout;
 /// | `unless = PATTERN` | errors that match never are; beats `on` |
 /// | `when = predicate` | only errors that the predicate says yes to: `when = Fault::is_transient` |
 /// | `until = predicate` | a value that the predicate says no to is asked for again |
+/// | `classify = function` | some values are failures, of a kind and with a hint: see [`Classify`](crate::judge::Classify) |
 /// | `retry_after = function` | where the hint of the other side is found in the error |
 /// | `clone(a, b)` | clones these by-value arguments for each attempt |
 /// | `name = ".."` | the name of the [`Site`](crate::Site) |

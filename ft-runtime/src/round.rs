@@ -199,9 +199,9 @@ impl<S: Roster> Round<S> {
                 self.settled();
                 false
             }
-            Verdict::Failed { again, kind, refused, named, .. } => {
+            Verdict::Failed { again, kind, refused, named, barred, .. } => {
                 let what = observe::Describe(|f: &mut fmt::Formatter<'_>| judge.describe(outcome, f));
-                self.failed(Verdict::Failed { again, kind, refused, named, retry_after: None }, &what)
+                self.failed(Verdict::Failed { again, kind, refused, named, barred, retry_after: None }, &what)
             }
         }
     }
@@ -254,7 +254,7 @@ impl<S: Roster> Round<S> {
 
     #[cold]
     fn failed(&mut self, verdict: Verdict, what: &dyn fmt::Display) -> bool {
-        let Verdict::Failed { again, kind, refused, named, .. } = verdict else { return false };
+        let Verdict::Failed { again, kind, refused, named, barred, .. } = verdict else { return false };
         match kind {
             _ if refused => self.give_back(),
             FaultKind::Throttled { .. } => self.give_back(),
@@ -265,6 +265,8 @@ impl<S: Roster> Round<S> {
         let safe = self.policy.idempotent || named || kind == FaultKind::Unsent;
         let stop = if !again || !safe {
             Some(GaveUp::NotRetryable)
+        } else if barred.is_some() {
+            barred
         } else if self.attempt >= self.policy.max_targets {
             Some(GaveUp::Exhausted)
         } else if self.deadline.is_some_and(Deadline::has_passed) {
@@ -351,7 +353,8 @@ impl<S: Roster> Round<S> {
 /// The caller left: the target is free again, and nothing is counted, unless it was the deadline that passed.
 impl<S: Roster> Drop for Round<S> {
     fn drop(&mut self) {
-        if self.running && self.pass.is_some() && self.deadline.is_some_and(Deadline::has_passed) {
+        let late = || deadline::is_cutting_off() || self.deadline.is_some_and(Deadline::has_passed);
+        if self.running && self.pass.is_some() && late() {
             self.count_failure();
         } else {
             self.give_back();
