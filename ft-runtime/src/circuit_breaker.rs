@@ -342,6 +342,15 @@ impl CircuitBreaker {
         }
     }
 
+    /// How long calls are refused from now on; `None` while one may be let through. A look that reserves and counts nothing: a
+    /// health check, or a layer that is asked whether it is ready.
+    pub fn refuses_for(&self) -> Option<Duration> {
+        if self.rules.shadow {
+            return None;
+        }
+        self.shell.refuses_for(&self.rules, time::nanos).map(Duration::from_nanos)
+    }
+
     /// Files the calls under a site, see [`site!`](crate::site!).
     pub fn at(&self, site: &'static Site) -> CircuitBreakerWith<'_> {
         CircuitBreakerWith::new(self).at(site)

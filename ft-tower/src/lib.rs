@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`Retry`](ft_runtime::Retry) | [`RetryLayer`] |
 //! | [`Timeout`](ft_runtime::Timeout) | `TimeoutLayer` |
-//! | [`CircuitBreaker`](ft_runtime::CircuitBreaker) | `CircuitBreakerLayer` |
+//! | [`CircuitBreaker`](ft_runtime::CircuitBreaker) | [`CircuitBreakerLayer`] |
 //! | [`Bulkhead`](ft_runtime::Bulkhead) | [`BulkheadLayer`] |
 //! | [`RateLimiter`](ft_runtime::RateLimiter) | [`RateLimiterLayer`] |
 //! | [`Fallback`](ft_runtime::Fallback) | [`FallbackLayer`] |
@@ -20,6 +20,7 @@
 mod asking;
 mod bulkhead;
 mod chaos;
+mod circuit_breaker;
 mod coalesce;
 mod failover;
 pub mod fallback;
@@ -29,10 +30,12 @@ pub mod http;
 mod oneshot;
 mod rate_limiter;
 mod retry;
+mod select;
 pub mod testing;
 
 pub use bulkhead::{BulkheadLayer, BulkheadService};
 pub use chaos::{ChaosLayer, ChaosService};
+pub use circuit_breaker::{CircuitBreakerLayer, CircuitBreakerResponse, CircuitBreakerService};
 pub use coalesce::{CoalesceFuture, CoalesceLayer, CoalesceService};
 pub use failover::{Failover, FailoverFuture};
 pub use fallback::{FallbackFuture, FallbackLayer, FallbackService};
@@ -40,3 +43,4 @@ pub use hedge::{HedgeFuture, HedgeLayer, HedgeService};
 pub use oneshot::Oneshot;
 pub use rate_limiter::{RateLimiterLayer, RateLimiterService};
 pub use retry::{RetryFuture, RetryLayer, RetryService};
+pub use select::{ByKey, One, Select};

@@ -101,6 +101,15 @@ impl<P: Deref<Target = CircuitBreaker>, T, E, J> CircuitBreakerCalls<P, T, E, J>
         outcome
     }
 
+    /// Refuses the call whatever the breaker says by now: a layer that was open when it was asked whether it is ready has not made
+    /// ready what is inside.
+    #[cold]
+    pub fn turn_away(self) -> E {
+        let Self { breaker, site, refuse, .. } = self;
+        breaker.shell.count_refusal();
+        refuse(breaker.refuse(site, breaker.refuses_for().unwrap_or_default()))
+    }
+
     #[inline]
     fn judged<K>(self, change: impl FnOnce(J) -> K) -> CircuitBreakerCalls<P, T, E, K> {
         let Self { breaker, site, judge, refuse, outcome } = self;

@@ -38,12 +38,11 @@ const LOCKED: u64 = u64::MAX;
 
 impl Shell {
     pub(super) const fn new() -> Self {
-        const STRIPE: Stripe = Stripe { successes: AtomicU64::new(LOCKED), refused: AtomicU64::new(0) };
         Self {
             // The first call asks, and so finds the settings complete.
             gate: AtomicU64::new(ASK),
             slot_ends: AtomicU64::new(0),
-            stripes: [STRIPE; STRIPES],
+            stripes: [const { Stripe { successes: AtomicU64::new(LOCKED), refused: AtomicU64::new(0) } }; STRIPES],
             machine: Mutex::new(Machine::new()),
         }
     }
@@ -78,9 +77,22 @@ impl Shell {
             },
         };
         if let Admission::Refused { .. } = admission {
-            self.stripes[stripe()].refused.fetch_add(1, Relaxed);
+            self.count_refusal();
         }
         (admission, change)
+    }
+
+    /// How long calls are refused yet, as far as a look can tell.
+    pub(super) fn refuses_for(&self, rules: &Rules, now: impl FnOnce() -> Nanos) -> Option<Nanos> {
+        match Gate::of(self.gate.load(Acquire)) {
+            Gate::Never => Some(rules.open),
+            Gate::Until(moment) => moment.checked_sub(now()).filter(|left| *left > 0),
+            Gate::Closed(_) | Gate::Ask | Gate::Pass => None,
+        }
+    }
+
+    pub(super) fn count_refusal(&self) {
+        self.stripes[stripe()].refused.fetch_add(1, Relaxed);
     }
 
     /// Counts a success without a lock, where it changes nothing else.

@@ -198,11 +198,7 @@ impl Bits {
         }
         let (word, mask) = (&mut self.0[at as usize / 64], 1 << (at % 64));
         let was = *word & mask != 0;
-        if bit {
-            *word |= mask
-        } else {
-            *word &= !mask
-        }
+        *word = if bit { *word | mask } else { *word & !mask };
         was
     }
 }

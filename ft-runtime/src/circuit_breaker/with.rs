@@ -55,7 +55,6 @@ impl<'p, A: Accept, V, U, H> CircuitBreakerWith<'p, A, V, U, H> {
     }
 
     /// Polls `call` if the breaker lets it through.
-    #[expect(clippy::type_complexity, reason = "the four parts of a judgement")]
     pub fn run<T, E, F>(self, call: F) -> CircuitBreakerFuture<&'p CircuitBreaker, F, E, Judge<A, V, U, H>>
     where
         E: FromRejected,
@@ -77,7 +76,6 @@ impl<'p, A: Accept, V, U, H> CircuitBreakerWith<'p, A, V, U, H> {
         self.begin().run_blocking(call)
     }
 
-    #[expect(clippy::type_complexity, reason = "the four parts of a judgement")]
     fn begin<T, E: FromRejected>(self) -> CircuitBreakerCalls<&'p CircuitBreaker, T, E, Judge<A, V, U, H>> {
         let calls = self.breaker.calls::<Result<T, E>>().by(self.judge);
         match self.site {
