@@ -92,13 +92,13 @@ impl Deadline {
 
 /// Polls `future` under the nearer of `deadline` and what is around it; without one it only passes the polls on.
 #[inline]
-pub(crate) fn under<F: Future>(deadline: Option<Deadline>, future: F) -> Under<F> {
+pub fn under<F: Future>(deadline: Option<Deadline>, future: F) -> Under<F> {
     Under { deadline, future }
 }
 
 /// As [`under`], for blocking calls.
 #[inline]
-pub(crate) fn under_blocking<R>(deadline: Option<Deadline>, call: impl FnOnce() -> R) -> R {
+pub fn under_blocking<R>(deadline: Option<Deadline>, call: impl FnOnce() -> R) -> R {
     match deadline {
         None => call(),
         Some(deadline) => {

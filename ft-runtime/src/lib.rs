@@ -130,7 +130,7 @@ pub use retry::{Attempts, Hint, Retry, RetryWith};
 pub use roster::{Roster, TargetStatus};
 pub use shared::Shared;
 pub use site::{Entered, Site, sites};
-pub use timeout::{TimingOut, Timeout, TimeoutCalls, TimeoutWith};
+pub use timeout::{Timeout, TimeoutCalls, TimeoutWith, TimingOut};
 pub use wait::{Wait, Waiting};
 
 /// What `ft-tower` needs beyond the documented surface. Not for anybody else, and without any promise.
@@ -138,6 +138,8 @@ pub use wait::{Wait, Waiting};
 pub mod door {
     pub use crate::coalesce::{Plain, Work};
     pub use crate::hedge::{Again, Extra};
+    pub use crate::deadline::{under, under_blocking};
+    pub use crate::observe::refused;
     pub use crate::round::{Advance, Round};
     pub use crate::time::{Sleep, sleep};
 }

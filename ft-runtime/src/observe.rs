@@ -285,7 +285,7 @@ pub(crate) fn is_heard() -> bool {
 
 /// Tells everybody that a policy refused a call, if anybody listens.
 #[inline]
-pub(crate) fn refused(site: Option<&Site>, policy: &'static str, rejected: &Rejected) {
+pub fn refused(site: Option<&Site>, policy: &'static str, rejected: &Rejected) {
     if is_heard() {
         tell_refused(site, policy, rejected);
     }
