@@ -17,8 +17,6 @@
 //!
 //! Layers stack from the outside in, as `ServiceBuilder` writes them, in the same order as attributes:
 //! [`ft_runtime`](ft_runtime#order) recommends one.
-//! | [`Timeout`](ft_runtime::Timeout) | [`TimeoutLayer`] |
-//! | [`Deadline`](ft_runtime::Deadline) | `http::DeadlineLayer` on the server, `http::PropagateDeadlineLayer` on the client |
 
 mod asking;
 mod bulkhead;
