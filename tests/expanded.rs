@@ -50,6 +50,7 @@ pairs! {
     failover: "failover", "failover.rs", "failover-expanded.rs";
     retry: "retry", "retry.rs", "retry-expanded.rs";
     stack: "stack", "stack.rs", "stack-expanded.rs";
+    timeout: "timeout", "timeout.rs", "timeout-expanded.rs";
 }
 
 fn compare(name: &str) {
