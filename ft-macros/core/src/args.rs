@@ -171,6 +171,7 @@ impl Reader<'_> {
                 let value = self.value(&word, input.parse()?);
                 match Policy::owner(&word) {
                     None => self.args.setters.push((key, value)),
+                    Some(_) if self.policy.sets(&word) => self.args.setters.push((key, value)),
                     Some(_) if self.policy.reserves(&word) => self.args.reserved.push((key, value)),
                     Some(owner) => self.foreign(&key, owner),
                 }
