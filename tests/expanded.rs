@@ -55,6 +55,7 @@ pairs! {
     hedge: "hedge", "hedge.rs", "hedge-expanded.rs";
     retry: "retry", "retry.rs", "retry-expanded.rs";
     stack: "stack", "stack.rs", "stack-expanded.rs";
+    timeout: "timeout", "timeout.rs", "timeout-expanded.rs";
 }
 
 fn compare(name: &str) {

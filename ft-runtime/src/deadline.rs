@@ -24,7 +24,8 @@ thread_local! {
 ///
 /// Everything inside a call sees the deadline of the nearest policy around it that sets one: an attempt gets the
 /// smaller of its own limit and what is left, and a wait that cannot fit is not started. It stays with the task; for
-/// work on another task carry the [`Context`](crate::Context) over.
+/// work on another task carry the [`Context`](crate::Context) over, and for work on another machine write it into a header
+/// ([`to_header`](Self::to_header), [`to_grpc_timeout`](Self::to_grpc_timeout), or `ft_tower::http::PropagateDeadlineLayer`).
 ///
 /// ```
 /// use ft_runtime::Deadline;
@@ -145,7 +146,6 @@ pub(crate) fn cutting_off<R>(drop: impl FnOnce() -> R) -> R {
 }
 
 /// Is this thread dropping work because its deadline has passed?
-#[allow(dead_code, reason = "the policies that cut off and those that ask come one by one")]
 pub(crate) fn is_cutting_off() -> bool {
     CUTTING_OFF.get()
 }
