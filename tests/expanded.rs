@@ -46,8 +46,10 @@ macro_rules! pairs {
 }
 
 pairs! {
+    bulkhead: "bulkhead", "bulkhead.rs", "bulkhead-expanded.rs";
     checkpoint: "checkpoint", "checkpoint.rs", "checkpoint-expanded.rs";
     failover: "failover", "failover.rs", "failover-expanded.rs";
+    rate_limiter: "rate_limiter", "rate_limiter.rs", "rate_limiter-expanded.rs";
     retry: "retry", "retry.rs", "retry-expanded.rs";
     stack: "stack", "stack.rs", "stack-expanded.rs";
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use crate::deadline::Deadline;
+use crate::keyed::{self, Template};
 use crate::observe::{self, What};
 use crate::outcome::Refusable;
 use crate::rejected::{FromRejected, Rejected};
@@ -401,6 +402,21 @@ impl fmt::Debug for Bulkhead {
             .field("waiting", &self.waiting())
             .field("max_wait", &self.max_wait)
             .finish_non_exhaustive()
+    }
+}
+
+impl keyed::sealed::Sealed for Bulkhead {}
+
+impl Template for Bulkhead {
+    fn fresh(&self, _key: &str) -> Self {
+        let controller = self.controller.as_ref().map(|controller| lock(controller).fresh());
+        let limit = controller.as_ref().map_or(self.limit(), Controller::limit);
+        Self::with(limit, controller).queue(self.queue).max_wait(self.max_wait)
+    }
+
+    fn is_idle(&self) -> bool {
+        // What an adaptive one has learned is worth keeping.
+        self.places.load(Ordering::Relaxed) == 0 && self.controller.is_none()
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use crate::deadline::Deadline;
+use crate::keyed::{self, Template};
 use crate::observe;
 use crate::outcome::Refusable;
 use crate::rejected::{FromRejected, Rejected};
@@ -343,6 +344,27 @@ impl fmt::Debug for RateLimiter {
             .field("max_wait", &self.max_wait)
             .field("waiting", &self.waiting())
             .finish_non_exhaustive()
+    }
+}
+
+impl keyed::sealed::Sealed for RateLimiter {}
+
+impl Template for RateLimiter {
+    fn fresh(&self, _key: &str) -> Self {
+        Self {
+            rate: self.rate,
+            per: self.per,
+            burst: self.burst,
+            gcra: self.gcra,
+            max_wait: self.max_wait,
+            state: AtomicU64::new(0),
+            turns: Mutex::new(Turns::new()),
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        let state = self.state.load(Ordering::Relaxed);
+        state & WAITING == 0 && theoretical(state) <= time::nanos()
     }
 }
 
