@@ -8,7 +8,7 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{self, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
@@ -19,7 +19,7 @@ use crate::rejected::{FromRejected, Rejected};
 use crate::shared::Shared;
 use crate::site::{Entered, Site};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, lock};
-use crate::time::{self, Sleep};
+use crate::time;
 use crate::turn::{Parked, Ticket, Turns};
 
 mod adaptive;
@@ -226,14 +226,12 @@ impl Bulkhead {
         false
     }
 
-    /// Gives a permit back; how many were inside with it.
+    /// Gives a permit back.
     #[inline]
-    fn give_back(&self) -> u32 {
-        let places = self.places.fetch_sub(1, Ordering::Release);
-        if places >= WAITING {
+    fn give_back(&self) {
+        if self.places.fetch_sub(1, Ordering::Release) >= WAITING {
             self.hand_on();
         }
-        inside(places)
     }
 
     /// Hands free permits to those who wait.
@@ -256,8 +254,40 @@ impl Bulkhead {
         }
     }
 
+    /// Takes a permit or a place in the queue. `None` when there is neither, or no time to wait.
+    fn enter(&self) -> Option<Joined> {
+        if self.try_take() {
+            return Some(Joined::Inside);
+        }
+        if self.is_full() {
+            return None;
+        }
+        let patience = self.patience();
+        if patience.is_some_and(|patience| patience.is_zero()) {
+            return None;
+        }
+        self.join(patience)
+    }
+
+    /// As [`enter`](Self::enter), and waits for the turn to come. When the call begins, as [`clock`](Self::clock) says.
+    #[cold]
+    #[inline(never)]
+    fn enter_blocking(&self) -> Option<u64> {
+        let Joined::Queue(ticket, patience) = self.enter()? else { return Some(self.clock()) };
+        let until = patience.map(|patience| time::later(time::now(), patience));
+        let thread = Parked::here();
+        while !self.admits(ticket, thread.waker()) {
+            let left = until.map(|until| until.saturating_duration_since(time::now()));
+            if left.is_some_and(|left| left.is_zero()) && self.leave(ticket) {
+                return None;
+            }
+            thread.park(left);
+        }
+        Some(self.clock())
+    }
+
     /// Takes a permit after all, or a place in the queue. `None` when there is neither.
-    fn join(&self) -> Option<Joined> {
+    fn join(&self, patience: Option<Duration>) -> Option<Joined> {
         let mut turns = lock(&self.turns);
         let mut places = self.places.load(Ordering::Relaxed);
         loop {
@@ -268,7 +298,7 @@ impl Bulkhead {
             let joined = places + if free { 1 } else { WAITING };
             match self.places.compare_exchange_weak(places, joined, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) if free => return Some(Joined::Inside),
-                Ok(_) => return Some(Joined::Queue(turns.join())),
+                Ok(_) => return Some(Joined::Queue(turns.join(), patience)),
                 Err(now) => places = now,
             }
         }
@@ -308,23 +338,46 @@ impl Bulkhead {
         [left, own].into_iter().flatten().min()
     }
 
-    /// When a call begins, where that matters.
-    #[inline]
-    fn clock(&self) -> Option<Instant> {
-        self.controller.is_some().then(time::now)
+    /// When a call begins that just took a permit, where that matters.
+    fn clock(&self) -> u64 {
+        if self.controller.is_some() { time::nanos().max(PLAIN + 1) } else { PLAIN }
     }
 
-    /// Learns from the latency of a call.
+    /// Takes a permit where that is all there is to do.
+    #[inline]
+    fn try_enter(&self) -> bool {
+        self.controller.is_none() && self.try_take()
+    }
+
+    /// A call that began then, as [`clock`](Self::clock) said, gives its permit back.
+    #[inline]
+    fn end(&self, began: u64, answered: bool, site: Option<&'static Site>) {
+        if began == PLAIN {
+            self.give_back();
+        } else {
+            self.learn(began, answered, site);
+        }
+    }
+
+    /// Learns from the latency of a call, and gives its permit back.
     #[cold]
     #[inline(never)]
-    fn learn(&self, call: Call, site: Option<&'static Site>) {
-        let Some(controller) = &self.controller else { return };
-        let mut controller = lock(controller);
-        let Some((from, to)) = controller.learn(call) else { return };
-        // Under the lock, so that the last one to decide is the last one to write.
-        self.limit.store(to, Ordering::Relaxed);
-        drop(controller);
-        observe::emit(site, POLICY, What::Limit { from, to });
+    fn learn(&self, began: u64, answered: bool, site: Option<&'static Site>) {
+        if let Some(controller) = &self.controller {
+            let call = Call { began, ended: time::nanos(), in_flight: self.in_flight(), answered };
+            let mut controller = lock(controller);
+            let changed = controller.learn(call);
+            if let Some((_, to)) = changed {
+                // Under the lock, so that the last one to decide is the last one to write.
+                self.limit.store(to, Ordering::Relaxed);
+            }
+            drop(controller);
+            if let Some((from, to)) = changed {
+                observe::emit(site, POLICY, What::Limit { from, to });
+            }
+        }
+        self.give_back();
+        // A limit that has grown has room for more than this one.
         self.hand_on();
     }
 }
@@ -417,7 +470,7 @@ impl<P: Deref<Target = Bulkhead>, T, E> BulkheadCalls<P, T, E> {
     /// Runs the future when there is room for it.
     #[inline]
     pub fn run<F: Future<Output = Result<T, E>>>(self, future: F) -> BulkheadRun<P, F, E> {
-        let place = Place { policy: self.policy, site: self.site, state: State::Outside };
+        let place = Place { policy: self.policy, site: self.site, stands: OUTSIDE, ticket: Ticket::NONE, timer: None };
         BulkheadRun { future, place, refuse: self.refuse }
     }
 
@@ -428,12 +481,11 @@ impl<P: Deref<Target = Bulkhead>, T, E> BulkheadCalls<P, T, E> {
     /// Those of the call; [`Rejected::BulkheadFull`] when there was no room in time.
     #[inline]
     pub fn run_blocking(self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        let mut place = Place { policy: self.policy, site: self.site, state: State::Outside };
-        if !place.enter_blocking() {
-            return Err(refusal(self.site, self.refuse));
-        }
+        let began = if self.policy.try_enter() { Some(PLAIN) } else { self.policy.enter_blocking() };
+        let Some(began) = began else { return Err(refusal(self.site, self.refuse)) };
+        let permit = Permit { policy: &*self.policy, site: self.site, began };
         let outcome = call();
-        place.answered();
+        permit.answered();
         outcome
     }
 }
@@ -477,11 +529,15 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<T, E>> {
         let this = self.project();
-        if !ready!(this.place.poll_enter(cx)) {
-            return Poll::Ready(Err(refusal(this.place.site, *this.refuse)));
+        let place = this.place;
+        if place.stands == OUTSIDE && place.policy.try_enter() {
+            place.stands = PLAIN;
+        } else if (place.stands == OUTSIDE || place.stands == QUEUED) && !ready!(place.poll_wait(cx)) {
+            return Poll::Ready(Err(refusal(place.site, *this.refuse)));
         }
         let outcome = ready!(this.future.poll(cx));
-        this.place.answered();
+        let began = mem::replace(&mut place.stands, OUTSIDE);
+        place.policy.end(began, true, place.site);
         Poll::Ready(outcome)
     }
 }
@@ -492,144 +548,98 @@ impl<P: Deref<Target = Bulkhead>, F, E> fmt::Debug for BulkheadRun<P, F, E> {
     }
 }
 
+/// The permit of a blocking call. Dropped, it is given back.
+struct Permit<'p> {
+    policy: &'p Bulkhead,
+    site: Option<&'static Site>,
+    /// As `Bulkhead::clock` says.
+    began: u64,
+}
+
+impl Permit<'_> {
+    #[inline]
+    fn answered(self) {
+        self.policy.end(self.began, true, self.site);
+        mem::forget(self);
+    }
+}
+
+impl Drop for Permit<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        self.policy.end(self.began, false, self.site);
+    }
+}
+
 /// Where a call stands. Dropped, it gives back what it has.
+///
+/// Flat, and without the types of what is rarely there: making and dropping it is all that a call pays that never waits.
 struct Place<P: Deref<Target = Bulkhead>> {
     policy: P,
     site: Option<&'static Site>,
-    state: State,
-}
-
-enum State {
-    Outside,
-    Queue(Box<Queued>),
-    /// With a permit, since then where that matters.
-    Inside(Option<Instant>),
-}
-
-struct Queued {
+    /// `OUTSIDE`, `QUEUED`, or with a permit: `PLAIN`, or since when where the limit is adaptive.
+    stands: u64,
+    /// Of the queue, where it stands in it.
     ticket: Ticket,
-    timer: Option<Sleep>,
+    timer: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
 }
+
+/// Without a permit.
+const OUTSIDE: u64 = 0;
+/// With a permit, since whenever.
+const PLAIN: u64 = 1;
+/// In the queue. No clock of ours gets there.
+const QUEUED: u64 = u64::MAX;
 
 enum Joined {
     Inside,
-    Queue(Ticket),
+    /// With the time to wait.
+    Queue(Ticket, Option<Duration>),
 }
 
 impl<P: Deref<Target = Bulkhead>> Place<P> {
     /// Ready once it is decided: inside, or refused.
-    #[inline]
-    fn poll_enter(&mut self, cx: &mut task::Context<'_>) -> Poll<bool> {
-        match self.state {
-            State::Inside(_) => Poll::Ready(true),
-            State::Outside if self.policy.try_take() => {
-                self.state = State::Inside(self.policy.clock());
-                Poll::Ready(true)
-            }
-            _ => self.poll_wait(cx),
-        }
-    }
-
     #[cold]
     #[inline(never)]
     fn poll_wait(&mut self, cx: &mut task::Context<'_>) -> Poll<bool> {
-        if let State::Outside = self.state {
-            match self.join() {
-                Some((Joined::Queue(ticket), patience)) => {
-                    self.state = State::Queue(Box::new(Queued { ticket, timer: patience.map(time::sleep) }));
-                }
-                Some((Joined::Inside, _)) => self.enter(),
+        let policy = &*self.policy;
+        if self.stands == OUTSIDE {
+            match policy.enter() {
                 None => return Poll::Ready(false),
+                Some(Joined::Inside) => {
+                    self.stands = policy.clock();
+                    return Poll::Ready(true);
+                }
+                Some(Joined::Queue(ticket, patience)) => {
+                    (self.stands, self.ticket) = (QUEUED, ticket);
+                    self.timer = patience.map(|patience| Box::pin(time::sleep(patience)) as _);
+                }
             }
         }
-        let State::Queue(queued) = &mut self.state else { return Poll::Ready(true) };
-        let ticket = queued.ticket;
-        if self.policy.admits(ticket, cx.waker()) {
-            self.enter();
-            return Poll::Ready(true);
+        if !policy.admits(self.ticket, cx.waker()) {
+            match &mut self.timer {
+                Some(timer) => ready!(timer.as_mut().poll(cx)),
+                None => return Poll::Pending,
+            }
+            // The turn may have come at the same moment.
+            if policy.leave(self.ticket) {
+                self.stands = OUTSIDE;
+                return Poll::Ready(false);
+            }
         }
-        match &mut queued.timer {
-            Some(timer) => ready!(Pin::new(timer).poll(cx)),
-            None => return Poll::Pending,
-        }
-        Poll::Ready(self.give_up(ticket))
-    }
-
-    #[inline]
-    fn enter_blocking(&mut self) -> bool {
-        if self.policy.try_take() {
-            self.enter();
-            return true;
-        }
-        self.wait_blocking()
+        self.stands = policy.clock();
+        self.timer = None;
+        Poll::Ready(true)
     }
 
     #[cold]
     #[inline(never)]
-    fn wait_blocking(&mut self) -> bool {
-        let (ticket, patience) = match self.join() {
-            Some((Joined::Queue(ticket), patience)) => (ticket, patience),
-            Some((Joined::Inside, _)) => {
-                self.enter();
-                return true;
-            }
-            None => return false,
-        };
-        self.state = State::Queue(Box::new(Queued { ticket, timer: None }));
-        let until = patience.map(|patience| time::later(time::now(), patience));
-        let thread = Parked::here();
-        loop {
-            if self.policy.admits(ticket, thread.waker()) {
-                self.enter();
-                return true;
-            }
-            let left = until.map(|until| until.saturating_duration_since(time::now()));
-            if left.is_some_and(|left| left.is_zero()) {
-                return self.give_up(ticket);
-            }
-            thread.park(left);
-        }
-    }
-
-    fn join(&self) -> Option<(Joined, Option<Duration>)> {
-        if self.policy.is_full() {
-            return None;
-        }
-        let patience = self.policy.patience();
-        if patience.is_some_and(|patience| patience.is_zero()) {
-            return None;
-        }
-        Some((self.policy.join()?, patience))
-    }
-
-    fn enter(&mut self) {
-        self.state = State::Inside(self.policy.clock());
-    }
-
-    /// The time to wait is over. `true` when the turn came at the same moment.
-    fn give_up(&mut self, ticket: Ticket) -> bool {
-        let left = self.policy.leave(ticket);
-        if left {
-            self.state = State::Outside;
-        } else {
-            self.enter();
-        }
-        !left
-    }
-
-    /// The call has answered.
-    #[inline]
-    fn answered(&mut self) {
-        if let State::Inside(began) = mem::replace(&mut self.state, State::Outside) {
-            self.give_back(began, true);
-        }
-    }
-
-    #[inline]
-    fn give_back(&self, began: Option<Instant>, answered: bool) {
-        let in_flight = self.policy.give_back();
-        if let Some(began) = began {
-            self.policy.learn(Call { began, ended: time::now(), in_flight, answered }, self.site);
+    fn abandon(&mut self) {
+        if self.stands != QUEUED {
+            self.policy.end(self.stands, false, self.site);
+        } else if !self.policy.leave(self.ticket) {
+            // The turn that came and was not taken is the next one's.
+            self.policy.give_back();
         }
     }
 }
@@ -637,15 +647,8 @@ impl<P: Deref<Target = Bulkhead>> Place<P> {
 impl<P: Deref<Target = Bulkhead>> Drop for Place<P> {
     #[inline]
     fn drop(&mut self) {
-        match mem::replace(&mut self.state, State::Outside) {
-            State::Outside => {}
-            State::Inside(began) => self.give_back(began, false),
-            // The turn that came and was not taken is the next one's.
-            State::Queue(queued) => {
-                if !self.policy.leave(queued.ticket) {
-                    self.policy.give_back();
-                }
-            }
+        if self.stands != OUTSIDE {
+            self.abandon();
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::rejected::{FromRejected, Rejected};
 use crate::shared::Shared;
 use crate::site::{Entered, Site};
 use crate::sync::{AtomicU64, Mutex, lock};
-use crate::time::{self, Sleep};
+use crate::time;
 use crate::turn::{Parked, Ticket, Turns};
 
 mod gcra;
@@ -274,6 +274,21 @@ impl RateLimiter {
         }
     }
 
+    /// As [`join`](Self::join), and waits for the turn to come.
+    #[cold]
+    #[inline(never)]
+    fn wait_blocking(&self, wait: u64) -> Result<(), Duration> {
+        let Joined::Queue(ticket) = self.join(wait)? else { return Ok(()) };
+        let thread = Parked::here();
+        loop {
+            match self.look(ticket, thread.waker()) {
+                Turn::Come => return Ok(()),
+                Turn::In(wait) => thread.park(Some(wait)),
+                Turn::Behind => thread.park(None),
+            }
+        }
+    }
+
     /// Gives up a place in the queue.
     fn leave(&self, ticket: Ticket) {
         let mut turns = lock(&self.turns);
@@ -397,7 +412,7 @@ impl<P: Deref<Target = RateLimiter>, T, E> RateLimiterCalls<P, T, E> {
     /// Runs the future when its turn comes.
     #[inline]
     pub fn run<F: Future<Output = Result<T, E>>>(self, future: F) -> RateLimiterRun<P, F, E> {
-        let place = Place { policy: self.policy, state: State::Outside };
+        let place = Place { policy: self.policy, stands: Stands::Outside, ticket: Ticket::NONE, timer: None };
         RateLimiterRun { future, place, site: self.site, refuse: self.refuse }
     }
 
@@ -409,8 +424,7 @@ impl<P: Deref<Target = RateLimiter>, T, E> RateLimiterCalls<P, T, E> {
     #[inline]
     pub fn run_blocking(self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         if let Err(wait) = self.policy.try_take() {
-            let mut place = Place { policy: self.policy, state: State::Outside };
-            if let Err(retry_after) = place.wait_blocking(wait) {
+            if let Err(retry_after) = self.policy.wait_blocking(wait) {
                 return Err(refusal(self.site, self.refuse, retry_after));
             }
         }
@@ -457,7 +471,9 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<T, E>> {
         let this = self.project();
-        if let Err(retry_after) = ready!(this.place.poll_begin(cx)) {
+        if this.place.stands != Stands::Inside
+            && let Err(retry_after) = ready!(this.place.poll_begin(cx))
+        {
             return Poll::Ready(Err(refusal(*this.site, *this.refuse, retry_after)));
         }
         this.future.poll(cx)
@@ -471,88 +487,76 @@ impl<P: Deref<Target = RateLimiter>, F, E> fmt::Debug for RateLimiterRun<P, F, E
 }
 
 /// Where a call stands. Dropped, it gives up its place in the queue.
+///
+/// Flat, and without the types of what is rarely there: making and dropping it is all that a call pays that never waits.
 struct Place<P: Deref<Target = RateLimiter>> {
     policy: P,
-    state: State,
-}
-
-enum State {
-    Outside,
-    Queue(Box<Queued>),
-    Begun,
-}
-
-struct Queued {
+    stands: Stands,
+    /// Of the queue, where it stands in it.
     ticket: Ticket,
-    /// Only the first one has it set.
-    timer: Option<Sleep>,
+    /// Only the first one of the queue has it set.
+    timer: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    Outside,
+    Queued,
+    Inside,
 }
 
 impl<P: Deref<Target = RateLimiter>> Place<P> {
     /// Ready once it is decided: begun, or refused, and then for how long.
     #[inline]
     fn poll_begin(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), Duration>> {
-        match self.state {
-            State::Begun => Poll::Ready(Ok(())),
-            State::Outside => match self.policy.try_take() {
+        let wait = match self.stands {
+            Stands::Outside => match self.policy.try_take() {
                 Ok(()) => {
-                    self.state = State::Begun;
-                    Poll::Ready(Ok(()))
+                    self.stands = Stands::Inside;
+                    return Poll::Ready(Ok(()));
                 }
-                Err(wait) => self.poll_wait(wait, cx),
+                Err(wait) => wait,
             },
-            State::Queue(_) => self.poll_wait(0, cx),
-        }
+            _ => 0,
+        };
+        self.poll_wait(wait, cx)
     }
 
     #[cold]
     #[inline(never)]
     fn poll_wait(&mut self, wait: u64, cx: &mut task::Context<'_>) -> Poll<Result<(), Duration>> {
-        if let State::Outside = self.state {
-            self.state = match self.policy.join(wait)? {
-                Joined::Begun => State::Begun,
-                Joined::Queue(ticket) => State::Queue(Box::new(Queued { ticket, timer: None })),
-            };
-        }
-        let State::Queue(queued) = &mut self.state else { return Poll::Ready(Ok(())) };
-        loop {
-            if let Some(timer) = &mut queued.timer {
-                ready!(Pin::new(timer).poll(cx));
-                queued.timer = None;
+        if self.stands == Stands::Outside {
+            match self.policy.join(wait)? {
+                Joined::Begun => self.stands = Stands::Inside,
+                Joined::Queue(ticket) => (self.stands, self.ticket) = (Stands::Queued, ticket),
             }
-            match self.policy.look(queued.ticket, cx.waker()) {
-                Turn::Come => break,
-                Turn::In(wait) => queued.timer = Some(time::sleep(wait)),
+        }
+        while self.stands == Stands::Queued {
+            if let Some(timer) = &mut self.timer {
+                ready!(timer.as_mut().poll(cx));
+                self.timer = None;
+            }
+            match self.policy.look(self.ticket, cx.waker()) {
+                Turn::Come => self.stands = Stands::Inside,
+                Turn::In(wait) => self.timer = Some(Box::pin(time::sleep(wait))),
                 Turn::Behind => return Poll::Pending,
             }
         }
-        self.state = State::Begun;
         Poll::Ready(Ok(()))
     }
 
     #[cold]
     #[inline(never)]
-    fn wait_blocking(&mut self, wait: u64) -> Result<(), Duration> {
-        let Joined::Queue(ticket) = self.policy.join(wait)? else { return Ok(()) };
-        self.state = State::Queue(Box::new(Queued { ticket, timer: None }));
-        let thread = Parked::here();
-        loop {
-            match self.policy.look(ticket, thread.waker()) {
-                Turn::Come => break,
-                Turn::In(wait) => thread.park(Some(wait)),
-                Turn::Behind => thread.park(None),
-            }
-        }
-        self.state = State::Begun;
-        Ok(())
+    fn give_up(&mut self) {
+        self.policy.leave(self.ticket);
     }
 }
 
 impl<P: Deref<Target = RateLimiter>> Drop for Place<P> {
     #[inline]
     fn drop(&mut self) {
-        if let State::Queue(queued) = &self.state {
-            self.policy.leave(queued.ticket);
+        if self.stands == Stands::Queued {
+            self.give_up();
         }
     }
 }
