@@ -374,7 +374,7 @@ fn gave_up(site: &'static str) -> (Arc<Mutex<Vec<GaveUp>>>, observe::Subscriptio
 #[tokio::test]
 async fn a_server_gets_the_same_body_in_each_attempt_with_its_length() {
     let (server, received) = serve(|call| ServerDoes::Answer(if call < 3 { 503 } else { 200 })).await;
-    let client = HttpRetryLayer::new(RETRY).by_cause().layer(client());
+    let client = HttpRetryLayer::new(RETRY).layer(client());
     let body = Full::new(Bytes::from(vec![b'x'; 5000]));
     let request = Request::put(format!("http://{server}/")).body(body).unwrap();
     assert_eq!(client.oneshot(request).await.unwrap().status(), 200);
@@ -394,12 +394,43 @@ async fn a_body_that_an_early_answer_cut_off_is_whole_in_the_next_attempt() {
         tokio::task::yield_now().await;
         Ok::<_, Infallible>(frame)
     }));
-    let client = HttpRetryLayer::new(RETRY).by_cause().layer(client());
+    let client = HttpRetryLayer::new(RETRY).layer(client());
     let request = Request::put(format!("http://{server}/")).header("trailer", "sum").body(body).unwrap();
     assert_eq!(client.oneshot(request).await.unwrap().status(), 200);
     let received = received.lock().unwrap();
     assert_eq!((received.len(), received[0].bytes), (1, 20_000));
     assert_eq!(received[0].trailers.as_ref().unwrap()["sum"], "7");
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_is_a_failure_that_may_have_run_boxed_or_not() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            // Read to the end of the head, and closed without a word.
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(tokio::io::AsyncReadExt::read_u8(&mut stream).await.unwrap());
+            }
+        }
+    });
+    let plain = HttpRetryLayer::new(RETRY).layer(client());
+    let boxed = ServiceBuilder::new().layer(HttpRetryLayer::new(RETRY)).map_err(BoxError::from).service(client());
+    let request =
+        |method| Request::builder().method(method).uri(format!("http://{server}/")).body(Nothing::new()).unwrap();
+    let connected = || connections.swap(0, Ordering::SeqCst);
+    plain.clone().oneshot(request(Method::GET)).await.unwrap_err();
+    assert_eq!(connected(), 3);
+    plain.oneshot(request(Method::POST)).await.unwrap_err();
+    assert_eq!(connected(), 1);
+    boxed.clone().oneshot(request(Method::GET)).await.unwrap_err();
+    assert_eq!(connected(), 3);
+    boxed.oneshot(request(Method::POST)).await.unwrap_err();
+    assert_eq!(connected(), 1);
 }
 
 #[tokio::test]
