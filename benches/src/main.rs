@@ -60,7 +60,7 @@ fn main() -> ExitCode {
         ["contended"] => contended(""),
         ["contended", pattern] => contended(pattern),
         ["size"] => {
-            size::run(|sizes| {
+            size::run(&meter::runtime(), |sizes| {
                 work::sizes(sizes);
                 retry::sizes(sizes);
                 circuit_breaker::sizes(sizes);
