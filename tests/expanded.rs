@@ -46,8 +46,13 @@ macro_rules! pairs {
 }
 
 pairs! {
+    chaos: "chaos", "chaos.rs", "chaos-expanded.rs";
     checkpoint: "checkpoint", "checkpoint.rs", "checkpoint-expanded.rs";
+    circuit_breaker: "circuit_breaker", "circuit_breaker.rs", "circuit_breaker-expanded.rs";
+    coalesce: "coalesce", "coalesce.rs", "coalesce-expanded.rs";
     failover: "failover", "failover.rs", "failover-expanded.rs";
+    fallback: "fallback", "fallback.rs", "fallback-expanded.rs";
+    hedge: "hedge", "hedge.rs", "hedge-expanded.rs";
     retry: "retry", "retry.rs", "retry-expanded.rs";
     stack: "stack", "stack.rs", "stack-expanded.rs";
 }

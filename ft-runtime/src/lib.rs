@@ -120,8 +120,8 @@ pub use fallback::{Fallback, FallbackCalls, FallbackWith};
 pub use fault::{Fault, FaultKind};
 pub use faults::FaultEntry;
 pub use health::Health;
-pub use keyed::{Keyed, Template};
 pub use hedge::{Hedge, HedgeCalls, HedgeWith, Hedging};
+pub use keyed::{Keyed, Template};
 pub use outcome::{Outcome, Refusable};
 pub use pool::{AsPool, Pool, Target, Targets};
 pub use rate_limiter::{RateLimiter, RateLimiterCalls, RateLimiterRun, RateLimiterWith};
@@ -136,7 +136,7 @@ pub use wait::{Wait, Waiting};
 /// What `ft-tower` needs beyond the documented surface. Not for anybody else, and without any promise.
 #[doc(hidden)]
 pub mod door {
-    pub use crate::coalesce::{Plain, Work};
+    pub use crate::coalesce::{Plain, Shares, Work};
     pub use crate::hedge::{Again, Extra};
     pub use crate::deadline::{under, under_blocking};
     pub use crate::observe::refused;

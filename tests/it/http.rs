@@ -10,10 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use ft_runtime::observe::{self, GaveUp, What};
 use ft_runtime::testing::Script;
-use ft_runtime::{Backoff, Jitter, Rejected, Retry};
+use ft_runtime::{Backoff, CircuitBreaker, Hedge, Jitter, Rejected, Retry};
 use ft_tower::http::{AnswerRefusalsLayer, ByStatus, HttpRetryLayer, ReplayBody};
 use ft_tower::testing::{Probe, Scripted};
-use ft_tower::{RetryLayer, RetryService};
+use ft_tower::{CircuitBreakerLayer, HedgeLayer, RetryLayer, RetryService};
 use futures_util::stream::{self, StreamExt};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Frame;
@@ -244,6 +244,56 @@ async fn the_classification_is_the_same_behind_the_plain_retry_layer() {
     };
     assert_eq!(service.oneshot(()).await.unwrap().status(), 200);
     assert_eq!(script.calls(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_counts_responses_by_their_status_also_those_that_must_not_be_repeated() {
+    static BREAKER: CircuitBreaker = CircuitBreaker::new().consecutive(3);
+    let script = Script::from_fn(|call: u32| {
+        let response = match call {
+            1 => Response::builder().status(503),
+            2 => Response::builder().header("grpc-status", "14").header("grpc-retry-pushback-ms", "-1"),
+            3 => Response::builder().status(404),
+            _ => Response::builder().status(500),
+        };
+        Ok::<_, ft_runtime::Error<Wrong>>(response.body("").unwrap())
+    });
+    let mut service = CircuitBreakerLayer::new(&BREAKER).classify(ByStatus).layer(Scripted::<_, _, ()>::new(&script));
+    for _ in 0..6 {
+        service.ready().await.unwrap().call(()).await.unwrap();
+    }
+    let refused = service.ready().await.unwrap().call(()).await.unwrap_err();
+    assert!(matches!(refused, ft_runtime::Error::Rejected(Rejected::CircuitOpen { .. })), "{refused:?}");
+    assert_eq!(script.calls(), 6, "the 404 was an answer, and began the count anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pushback_that_forbids_another_attempt_ends_retry_hedge_and_failover() {
+    let told = || {
+        Script::from_fn(|_| {
+            let response = Response::builder().header("grpc-status", "14").header("grpc-retry-pushback-ms", "-1");
+            Ok::<_, Wrong>(response.body("").unwrap())
+        })
+    };
+    let script = told();
+    let retry = RetryLayer::new(RETRY).classify(ByStatus);
+    retry.layer(Scripted::<_, _, ()>::new(&script)).oneshot(()).await.unwrap();
+    assert_eq!(script.calls(), 1, "retry");
+
+    static HEDGE: Hedge = Hedge::new().after(Duration::from_secs(3600));
+    let script = told();
+    let hedge = HedgeLayer::new(&HEDGE).classify(ByStatus);
+    hedge.layer(Scripted::<_, _, ()>::new(&script)).oneshot(()).await.unwrap();
+    assert_eq!(script.calls(), 1, "hedge");
+
+    let script = Script::from_fn(|_| {
+        let response = Response::builder().header("grpc-status", "14").header("grpc-retry-pushback-ms", "-1");
+        Ok::<_, ft_runtime::Error<Wrong>>(response.body("").unwrap())
+    });
+    let servers = [("a", Scripted::<_, _, ()>::new(&script)), ("b", Scripted::new(&script))];
+    let failover = ft_tower::Failover::new(ft_runtime::Failover::new(), servers).classify(ByStatus);
+    failover.oneshot(()).await.unwrap();
+    assert_eq!(script.calls(), 1, "failover");
 }
 
 // ===== real sockets =====
