@@ -132,8 +132,10 @@ impl<F: Future> Future for Under<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
         let this = self.project();
+        // Two calls: with one, the usual path would test again afterwards whether anything was entered.
+        let Some(deadline) = this.deadline else { return this.future.poll(cx) };
         let mut around = Around::default();
-        let _entered = this.deadline.map(|deadline| around.until(deadline.at));
+        let _entered = around.until(deadline.at);
         this.future.poll(cx)
     }
 }
