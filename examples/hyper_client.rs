@@ -35,10 +35,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     });
 
-    // hyper's own error knows nothing of ft: its cause (a refused connection, a reset one) is judged.
+    // With the feature `hyper` the client's error says itself whether the request was sent.
     let client = Client::builder(TokioExecutor::new()).retry_canceled_requests(false).build_http();
-    let mut client =
-        ServiceBuilder::new().layer(HttpRetryLayer::new(RETRY).by_cause().replay(64 * 1024)).service(client);
+    let mut client = ServiceBuilder::new().layer(HttpRetryLayer::new(RETRY).replay(64 * 1024)).service(client);
     let mut send = async |server: SocketAddr, method: Method, path: &str, body: Bytes| {
         println!("{method} {path}, {} bytes", body.len());
         let request = Request::builder().method(method).uri(format!("http://{server}{path}")).body(Full::new(body));

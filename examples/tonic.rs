@@ -1,5 +1,5 @@
 //! A gRPC client and server, written by hand with prost messages: the channel stands under the HTTP retry layer, which reads
-//! status and pushback from the answer's head and sends the message again.
+//! status and pushback from the answer's head and sends the message again; what is left of the deadline goes over the wire.
 //!
 //! `cargo run --example tonic`
 
@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use ft_runtime::{Backoff, Retry, observe};
-use ft_tower::http::{HttpRetryLayer, ReplayBody};
+use ft_runtime::{Backoff, Deadline, Retry, observe};
+use ft_tower::http::{AnswerRefusalsLayer, DeadlineLayer, HttpRetryLayer, PropagateDeadlineLayer, ReplayBody};
 use http::uri::PathAndQuery;
 use tokio::net::TcpListener;
 use tonic::body::Body;
@@ -22,7 +22,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Server};
 use tonic::{Code, Request, Response, Status};
 use tonic_prost::ProstCodec;
-use tower::{Service, ServiceBuilder};
+use tower::{BoxError, Service, ServiceBuilder};
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Order {
@@ -36,6 +36,9 @@ struct Receipt {
     id: u64,
     #[prost(uint32, tag = "2")]
     calls: u32,
+    /// How much time the server saw, in milliseconds, where the caller set a limit.
+    #[prost(uint64, optional, tag = "3")]
+    left: Option<u64>,
 }
 
 const RETRY: Retry = Retry::new().max_attempts(4).backoff(Backoff::fixed(Duration::from_millis(20)));
@@ -52,20 +55,22 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = serve(orders.clone()).await?;
     let channel = Channel::from_shared(format!("http://{server}"))?.connect_lazy();
     let channel = ServiceBuilder::new()
-        .layer(HttpRetryLayer::new(RETRY).by_cause().idempotent(|request| request.uri.path() == FIND.as_str()))
+        .layer(HttpRetryLayer::new(RETRY).idempotent(|request| request.uri.path() == FIND.as_str()))
+        .layer(PropagateDeadlineLayer::grpc())
+        .map_err(BoxError::from)
         .map_request(|request: http::Request<ReplayBody<Body>>| request.map(Body::new))
         .service(channel);
     let mut client = tonic::client::Grpc::new(channel);
     let mut ask = async |method: &PathAndQuery, id| {
         println!("{} {id}", method.path());
         orders.calls.store(0, Ordering::SeqCst);
-        client.ready().await.map_err(|error| Status::from_error(error.into()))?;
+        client.ready().await.map_err(|error| Status::from_error(error))?;
         let answer = client.unary(Request::new(Order { id }), method.clone(), ProstCodec::default()).await;
         answer.map(|receipt: Response<Receipt>| receipt.into_inner())
     };
 
     // UNAVAILABLE, and then the answer.
-    assert_eq!(ask(&FIND, UNAVAILABLE_ONCE).await?, Receipt { id: UNAVAILABLE_ONCE, calls: 2 });
+    assert_eq!(ask(&FIND, UNAVAILABLE_ONCE).await?, Receipt { id: UNAVAILABLE_ONCE, calls: 2, left: None });
 
     // The same for a call that may have run: not made again.
     let status = ask(&PLACE, UNAVAILABLE_ONCE).await.unwrap_err();
@@ -73,14 +78,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // The server says when to come back, and so that it did not run.
     let began = Instant::now();
-    assert_eq!(ask(&PLACE, BUSY_ONCE).await?, Receipt { id: BUSY_ONCE, calls: 2 });
+    assert_eq!(ask(&PLACE, BUSY_ONCE).await?, Receipt { id: BUSY_ONCE, calls: 2, left: None });
     assert!(began.elapsed() >= Duration::from_millis(300), "as the server asked");
 
     // The server asks not to be called again.
     let status = ask(&FIND, GIVE_UP).await.unwrap_err();
     assert_eq!((status.code(), orders.calls.load(Ordering::SeqCst)), (Code::Unavailable, 1));
 
-    println!("tonic: 2 faults survived, 2 calls not repeated");
+    // The deadline of the caller, minus the time that the first attempt and the wait took, is the server's.
+    let within = Deadline::after(Duration::from_secs(60));
+    let left = within.scope(ask(&PLACE, BUSY_ONCE)).await?.left.expect("a limit");
+    assert!((1..=59_700).contains(&left), "{left}");
+
+    println!("tonic: 3 faults survived, 2 calls not repeated, 1 deadline kept");
     Ok(())
 }
 
@@ -106,9 +116,13 @@ impl Orders {
             (UNAVAILABLE_ONCE, 1) => Err(Status::unavailable("restarting")),
             (BUSY_ONCE, 1) => Err(pushback(Code::ResourceExhausted, "300")),
             (GIVE_UP, _) => Err(pushback(Code::Unavailable, "-1")),
-            (id, calls) => Ok(Response::new(Receipt { id, calls })),
+            (id, calls) => Ok(Response::new(Receipt { id, calls, left: left() })),
         }
     }
+}
+
+fn left() -> Option<u64> {
+    Some(Deadline::current()?.remaining().as_millis() as u64)
 }
 
 impl Service<Request<Order>> for Orders {
@@ -148,6 +162,7 @@ impl tonic::server::NamedService for Orders {
 async fn serve(orders: Orders) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    tokio::spawn(Server::builder().add_service(orders).serve_with_incoming(TcpIncoming::from(listener)));
+    let mut server = Server::builder().layer(AnswerRefusalsLayer::new(DeadlineLayer::new()));
+    tokio::spawn(server.add_service(orders).serve_with_incoming(TcpIncoming::from(listener)));
     Ok(address)
 }

@@ -1,24 +1,22 @@
 //! The attributes. Their grammar lives in `ft-macros`; what they mean is documented here, where examples compile.
 
+mod bulkhead;
 mod chaos;
+mod circuit_breaker;
 mod coalesce;
 mod fallback;
 mod hedge;
+mod rate_limiter;
 mod timeout;
 
+pub use bulkhead::bulkhead;
 pub use chaos::chaos;
+pub use circuit_breaker::circuit_breaker;
 pub use coalesce::coalesce;
 pub use fallback::fallback;
 pub use hedge::hedge;
-pub use timeout::timeout;
-mod bulkhead;
-mod rate_limiter;
-
-pub use bulkhead::bulkhead;
 pub use rate_limiter::rate_limiter;
-mod circuit_breaker;
-
-pub use circuit_breaker::circuit_breaker;
+pub use timeout::timeout;
 
 /// Retries the annotated function: [`Retry`](crate::Retry) as an attribute.
 ///

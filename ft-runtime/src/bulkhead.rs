@@ -2,31 +2,27 @@
 
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
-use std::mem;
-use std::ops::Deref;
-use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::task::{self, Poll, ready};
-use std::time::{Duration, Instant};
-
-use pin_project_lite::pin_project;
+use std::task;
+use std::time::Duration;
 
 use crate::deadline::Deadline;
+use crate::keyed::{self, Template};
 use crate::observe::{self, What};
 use crate::outcome::Refusable;
-use crate::rejected::{FromRejected, Rejected};
-use crate::shared::Shared;
-use crate::site::{Entered, Site};
+use crate::rejected::FromRejected;
+use crate::site::Site;
 use crate::sync::{AtomicU32, AtomicU64, Mutex, lock};
-use crate::time::{self, Sleep};
+use crate::time;
 use crate::turn::{Parked, Ticket, Turns};
 
 mod adaptive;
+mod call;
 #[cfg(test)]
 mod tests;
 
 use adaptive::{Call, Controller};
+pub use call::{BulkheadCalls, BulkheadRun, BulkheadWith};
 
 /// Lets so many calls run at a time; a few more may wait, the others are refused at once.
 ///
@@ -208,7 +204,7 @@ impl Bulkhead {
 
     /// Files the calls under a site, see [`site!`](crate::site!).
     pub fn at(&self, site: &'static Site) -> BulkheadWith<'_> {
-        BulkheadWith { policy: self, site }
+        BulkheadWith::new(self, site)
     }
 
     /// Takes a permit, unless all are taken or somebody waits for one.
@@ -226,14 +222,12 @@ impl Bulkhead {
         false
     }
 
-    /// Gives a permit back; how many were inside with it.
+    /// Gives a permit back.
     #[inline]
-    fn give_back(&self) -> u32 {
-        let places = self.places.fetch_sub(1, Ordering::Release);
-        if places >= WAITING {
+    fn give_back(&self) {
+        if self.places.fetch_sub(1, Ordering::Release) >= WAITING {
             self.hand_on();
         }
-        inside(places)
     }
 
     /// Hands free permits to those who wait.
@@ -256,8 +250,40 @@ impl Bulkhead {
         }
     }
 
+    /// Takes a permit or a place in the queue. `None` when there is neither, or no time to wait.
+    fn enter(&self) -> Option<Joined> {
+        if self.try_take() {
+            return Some(Joined::Inside);
+        }
+        if self.is_full() {
+            return None;
+        }
+        let patience = self.patience();
+        if patience.is_some_and(|patience| patience.is_zero()) {
+            return None;
+        }
+        self.join(patience)
+    }
+
+    /// As [`enter`](Self::enter), and waits for the turn to come. When the call begins, as [`clock`](Self::clock) says.
+    #[cold]
+    #[inline(never)]
+    fn enter_blocking(&self) -> Option<u64> {
+        let Joined::Queue(ticket, patience) = self.enter()? else { return Some(self.clock()) };
+        let until = patience.map(|patience| time::later(time::now(), patience));
+        let thread = Parked::here();
+        while !self.admits(ticket, thread.waker()) {
+            let left = until.map(|until| until.saturating_duration_since(time::now()));
+            if left.is_some_and(|left| left.is_zero()) && self.leave(ticket) {
+                return None;
+            }
+            thread.park(left);
+        }
+        Some(self.clock())
+    }
+
     /// Takes a permit after all, or a place in the queue. `None` when there is neither.
-    fn join(&self) -> Option<Joined> {
+    fn join(&self, patience: Option<Duration>) -> Option<Joined> {
         let mut turns = lock(&self.turns);
         let mut places = self.places.load(Ordering::Relaxed);
         loop {
@@ -268,7 +294,7 @@ impl Bulkhead {
             let joined = places + if free { 1 } else { WAITING };
             match self.places.compare_exchange_weak(places, joined, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) if free => return Some(Joined::Inside),
-                Ok(_) => return Some(Joined::Queue(turns.join())),
+                Ok(_) => return Some(Joined::Queue(turns.join(), patience)),
                 Err(now) => places = now,
             }
         }
@@ -308,23 +334,46 @@ impl Bulkhead {
         [left, own].into_iter().flatten().min()
     }
 
-    /// When a call begins, where that matters.
-    #[inline]
-    fn clock(&self) -> Option<Instant> {
-        self.controller.is_some().then(time::now)
+    /// When a call begins that just took a permit, where that matters.
+    fn clock(&self) -> u64 {
+        if self.controller.is_some() { time::nanos().max(PLAIN + 1) } else { PLAIN }
     }
 
-    /// Learns from the latency of a call.
+    /// Takes a permit where that is all there is to do.
+    #[inline]
+    fn try_enter(&self) -> bool {
+        self.controller.is_none() && self.try_take()
+    }
+
+    /// A call that began then, as [`clock`](Self::clock) said, gives its permit back.
+    #[inline]
+    fn end(&self, began: u64, answered: bool, site: Option<&'static Site>) {
+        if began == PLAIN {
+            self.give_back();
+        } else {
+            self.learn(began, answered, site);
+        }
+    }
+
+    /// Learns from the latency of a call, and gives its permit back.
     #[cold]
     #[inline(never)]
-    fn learn(&self, call: Call, site: Option<&'static Site>) {
-        let Some(controller) = &self.controller else { return };
-        let mut controller = lock(controller);
-        let Some((from, to)) = controller.learn(call) else { return };
-        // Under the lock, so that the last one to decide is the last one to write.
-        self.limit.store(to, Ordering::Relaxed);
-        drop(controller);
-        observe::emit(site, POLICY, What::Limit { from, to });
+    fn learn(&self, began: u64, answered: bool, site: Option<&'static Site>) {
+        if let Some(controller) = &self.controller {
+            let call = Call { began, ended: time::nanos(), in_flight: self.in_flight(), answered };
+            let mut controller = lock(controller);
+            let changed = controller.learn(call);
+            if let Some((_, to)) = changed {
+                // Under the lock, so that the last one to decide is the last one to write.
+                self.limit.store(to, Ordering::Relaxed);
+            }
+            drop(controller);
+            if let Some((from, to)) = changed {
+                observe::emit(site, POLICY, What::Limit { from, to });
+            }
+        }
+        self.give_back();
+        // A limit that has grown has room for more than this one.
         self.hand_on();
     }
 }
@@ -351,301 +400,27 @@ impl fmt::Debug for Bulkhead {
     }
 }
 
-impl Shared<Bulkhead> {
-    /// As [`Bulkhead::calls`], for a session that shares the bulkhead: the future that a layer answers with.
-    #[inline]
-    pub fn into_calls<R: Refusable>(self) -> BulkheadCalls<Self, R::Value, R::Error> {
-        BulkheadCalls::begin(self)
+impl keyed::sealed::Sealed for Bulkhead {}
+
+impl Template for Bulkhead {
+    fn fresh(&self, _key: &str) -> Self {
+        let controller = self.controller.as_ref().map(|controller| lock(controller).fresh());
+        let limit = controller.as_ref().map_or(self.limit(), Controller::limit);
+        Self::with(limit, controller).queue(self.queue).max_wait(self.max_wait)
+    }
+
+    fn is_idle(&self) -> bool {
+        // What an adaptive one has learned is worth keeping.
+        self.places.load(Ordering::Relaxed) == 0 && self.controller.is_none()
     }
 }
 
-/// A bulkhead with a site, ready to run calls.
-#[derive(Clone, Copy, Debug)]
-pub struct BulkheadWith<'p> {
-    policy: &'p Bulkhead,
-    site: &'static Site,
-}
-
-impl<'p> BulkheadWith<'p> {
-    /// As [`Bulkhead::run`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn run<T, E, F>(self, future: F) -> BulkheadRun<&'p Bulkhead, F, E>
-    where
-        F: Future<Output = Result<T, E>>,
-        E: FromRejected,
-    {
-        self.policy.calls::<Result<T, E>>().at(self.site.enter()).run(future)
-    }
-
-    /// As [`Bulkhead::run_blocking`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn run_blocking<T, E: FromRejected>(self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        self.policy.calls::<Result<T, E>>().at(self.site.enter()).run_blocking(call)
-    }
-}
-
-/// One call through a [`Bulkhead`]: the session that all doors share. See [`Bulkhead::calls`].
-#[must_use = "a session does nothing until it runs a call"]
-pub struct BulkheadCalls<P, T, E> {
-    policy: P,
-    site: Option<&'static Site>,
-    refuse: fn(Rejected) -> E,
-    outcome: PhantomData<fn() -> T>,
-}
-
-impl<P: Deref<Target = Bulkhead>, T, E> BulkheadCalls<P, T, E> {
-    #[inline]
-    fn begin(policy: P) -> Self
-    where
-        E: FromRejected,
-    {
-        Self { policy, site: None, refuse: E::from_rejected, outcome: PhantomData }
-    }
-
-    /// Files the call under its site: `calls.at(site!().enter())`.
-    #[inline]
-    pub fn at(self, site: Entered) -> Self {
-        Self { site: Some(site.site), ..self }
-    }
-
-    /// Runs the future when there is room for it.
-    #[inline]
-    pub fn run<F: Future<Output = Result<T, E>>>(self, future: F) -> BulkheadRun<P, F, E> {
-        let place = Place { policy: self.policy, site: self.site, state: State::Outside };
-        BulkheadRun { future, place, refuse: self.refuse }
-    }
-
-    /// As [`run`](Self::run), blocking the thread.
-    ///
-    /// # Errors
-    ///
-    /// Those of the call; [`Rejected::BulkheadFull`] when there was no room in time.
-    #[inline]
-    pub fn run_blocking(self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        let mut place = Place { policy: self.policy, site: self.site, state: State::Outside };
-        if !place.enter_blocking() {
-            return Err(refusal(self.site, self.refuse));
-        }
-        let outcome = call();
-        place.answered();
-        outcome
-    }
-}
-
-impl<P: fmt::Debug, T, E> fmt::Debug for BulkheadCalls<P, T, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BulkheadCalls").field("policy", &self.policy).finish_non_exhaustive()
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn refusal<E>(site: Option<&'static Site>, refuse: fn(Rejected) -> E) -> E {
-    let rejected = Rejected::BulkheadFull;
-    observe::refused(site, POLICY, &rejected);
-    refuse(rejected)
-}
-
-pin_project! {
-    /// A future that runs when its [`Bulkhead`] has room for it.
-    #[must_use = "futures do nothing unless polled"]
-    pub struct BulkheadRun<P, F, E>
-    where
-        P: Deref<Target = Bulkhead>,
-    {
-        // Before the place: dropped, it is gone before its permit is somebody else's.
-        #[pin]
-        future: F,
-        place: Place<P>,
-        refuse: fn(Rejected) -> E,
-    }
-}
-
-impl<P, F, T, E> Future for BulkheadRun<P, F, E>
-where
-    P: Deref<Target = Bulkhead>,
-    F: Future<Output = Result<T, E>>,
-{
-    type Output = Result<T, E>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<T, E>> {
-        let this = self.project();
-        if !ready!(this.place.poll_enter(cx)) {
-            return Poll::Ready(Err(refusal(this.place.site, *this.refuse)));
-        }
-        let outcome = ready!(this.future.poll(cx));
-        this.place.answered();
-        Poll::Ready(outcome)
-    }
-}
-
-impl<P: Deref<Target = Bulkhead>, F, E> fmt::Debug for BulkheadRun<P, F, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BulkheadRun").field("policy", &*self.place.policy).finish_non_exhaustive()
-    }
-}
-
-/// Where a call stands. Dropped, it gives back what it has.
-struct Place<P: Deref<Target = Bulkhead>> {
-    policy: P,
-    site: Option<&'static Site>,
-    state: State,
-}
-
-enum State {
-    Outside,
-    Queue(Box<Queued>),
-    /// With a permit, since then where that matters.
-    Inside(Option<Instant>),
-}
-
-struct Queued {
-    ticket: Ticket,
-    timer: Option<Sleep>,
-}
-
+/// How a call goes on that could not just take a permit.
 enum Joined {
     Inside,
-    Queue(Ticket),
+    /// With the time to wait.
+    Queue(Ticket, Option<Duration>),
 }
 
-impl<P: Deref<Target = Bulkhead>> Place<P> {
-    /// Ready once it is decided: inside, or refused.
-    #[inline]
-    fn poll_enter(&mut self, cx: &mut task::Context<'_>) -> Poll<bool> {
-        match self.state {
-            State::Inside(_) => Poll::Ready(true),
-            State::Outside if self.policy.try_take() => {
-                self.state = State::Inside(self.policy.clock());
-                Poll::Ready(true)
-            }
-            _ => self.poll_wait(cx),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn poll_wait(&mut self, cx: &mut task::Context<'_>) -> Poll<bool> {
-        if let State::Outside = self.state {
-            match self.join() {
-                Some((Joined::Queue(ticket), patience)) => {
-                    self.state = State::Queue(Box::new(Queued { ticket, timer: patience.map(time::sleep) }));
-                }
-                Some((Joined::Inside, _)) => self.enter(),
-                None => return Poll::Ready(false),
-            }
-        }
-        let State::Queue(queued) = &mut self.state else { return Poll::Ready(true) };
-        let ticket = queued.ticket;
-        if self.policy.admits(ticket, cx.waker()) {
-            self.enter();
-            return Poll::Ready(true);
-        }
-        match &mut queued.timer {
-            Some(timer) => ready!(Pin::new(timer).poll(cx)),
-            None => return Poll::Pending,
-        }
-        Poll::Ready(self.give_up(ticket))
-    }
-
-    #[inline]
-    fn enter_blocking(&mut self) -> bool {
-        if self.policy.try_take() {
-            self.enter();
-            return true;
-        }
-        self.wait_blocking()
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn wait_blocking(&mut self) -> bool {
-        let (ticket, patience) = match self.join() {
-            Some((Joined::Queue(ticket), patience)) => (ticket, patience),
-            Some((Joined::Inside, _)) => {
-                self.enter();
-                return true;
-            }
-            None => return false,
-        };
-        self.state = State::Queue(Box::new(Queued { ticket, timer: None }));
-        let until = patience.map(|patience| time::later(time::now(), patience));
-        let thread = Parked::here();
-        loop {
-            if self.policy.admits(ticket, thread.waker()) {
-                self.enter();
-                return true;
-            }
-            let left = until.map(|until| until.saturating_duration_since(time::now()));
-            if left.is_some_and(|left| left.is_zero()) {
-                return self.give_up(ticket);
-            }
-            thread.park(left);
-        }
-    }
-
-    fn join(&self) -> Option<(Joined, Option<Duration>)> {
-        if self.policy.is_full() {
-            return None;
-        }
-        let patience = self.policy.patience();
-        if patience.is_some_and(|patience| patience.is_zero()) {
-            return None;
-        }
-        Some((self.policy.join()?, patience))
-    }
-
-    fn enter(&mut self) {
-        self.state = State::Inside(self.policy.clock());
-    }
-
-    /// The time to wait is over. `true` when the turn came at the same moment.
-    fn give_up(&mut self, ticket: Ticket) -> bool {
-        let left = self.policy.leave(ticket);
-        if left {
-            self.state = State::Outside;
-        } else {
-            self.enter();
-        }
-        !left
-    }
-
-    /// The call has answered.
-    #[inline]
-    fn answered(&mut self) {
-        if let State::Inside(began) = mem::replace(&mut self.state, State::Outside) {
-            self.give_back(began, true);
-        }
-    }
-
-    #[inline]
-    fn give_back(&self, began: Option<Instant>, answered: bool) {
-        let in_flight = self.policy.give_back();
-        if let Some(began) = began {
-            self.policy.learn(Call { began, ended: time::now(), in_flight, answered }, self.site);
-        }
-    }
-}
-
-impl<P: Deref<Target = Bulkhead>> Drop for Place<P> {
-    #[inline]
-    fn drop(&mut self) {
-        match mem::replace(&mut self.state, State::Outside) {
-            State::Outside => {}
-            State::Inside(began) => self.give_back(began, false),
-            // The turn that came and was not taken is the next one's.
-            State::Queue(queued) => {
-                if !self.policy.leave(queued.ticket) {
-                    self.policy.give_back();
-                }
-            }
-        }
-    }
-}
+/// When a call began, where that does not matter. A moment is greater.
+const PLAIN: u64 = 1;

@@ -4,18 +4,16 @@ use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::future::Future;
-use std::marker::PhantomData;
 use std::ops::Deref;
 
-use crate::outcome::{Outcome, Refusable};
-use crate::rejected::{FromRejected, Rejected};
+use crate::rejected::FromRejected;
 use crate::site::{Entered, Site};
 use crate::sync::{Mutex, lock};
 
 mod flight;
 
 use flight::AnyFlight;
-pub use flight::{Coalesced, Plain, Work};
+pub use flight::{Coalesced, Plain, Shares, Work};
 
 /// Lets calls with the same key share one execution: the first one runs, the others wait for its outcome and get a clone
 /// of it.
@@ -36,7 +34,7 @@ pub use flight::{Coalesced, Plain, Work};
 ///
 /// - **The caller that runs is dropped**: the one that has waited longest takes over, and runs its own call. It is one at
 ///   a time, whoever leaves.
-/// - **The caller that runs panics**: its panic is its own; the others get [`Rejected::LeaderPanicked`], and the next call
+/// - **The caller that runs panics**: its panic is its own; the others get [`Rejected::LeaderPanicked`](crate::Rejected::LeaderPanicked), and the next call
 ///   runs anew.
 /// - **Errors are shared** like values. A retry belongs inside, where it is made once for all, or outside, where those that
 ///   come back at the same moment share again.
@@ -123,7 +121,7 @@ impl Coalesce {
     ///
     /// # Errors
     ///
-    /// Those of the call that ran, and [`Rejected::LeaderPanicked`].
+    /// Those of the call that ran, and [`Rejected::LeaderPanicked`](crate::Rejected::LeaderPanicked).
     pub async fn run<T, E>(&self, key: impl Display, call: impl Future<Output = Result<T, E>>) -> Result<T, E>
     where
         T: Clone + Send + 'static,
@@ -156,7 +154,7 @@ impl CoalesceWith<'_> {
     ///
     /// # Errors
     ///
-    /// Those of the call that ran, and [`Rejected::LeaderPanicked`].
+    /// Those of the call that ran, and [`Rejected::LeaderPanicked`](crate::Rejected::LeaderPanicked).
     pub async fn run<T, E>(self, key: impl Display, call: impl Future<Output = Result<T, E>>) -> Result<T, E>
     where
         T: Clone + Send + 'static,
@@ -169,7 +167,7 @@ impl CoalesceWith<'_> {
 /// An outcome that several callers can share.
 ///
 /// Implemented for every `Result<T, E>` whose value and error are `Clone + Send + 'static`, and whose error can hold a
-/// [`Rejected`].
+/// [`Rejected`](crate::Rejected).
 #[diagnostic::on_unimplemented(
     message = "calls that share one execution each need the outcome, so its value and its error must be `Clone + Send + 'static`",
     label = "`{Self}` cannot be shared",
@@ -178,27 +176,23 @@ impl CoalesceWith<'_> {
 )]
 pub trait Sharable: sealed::Sealed {
     /// The type of a success.
-    type Value: Clone + Send + 'static;
+    type Value;
     /// The type of a failure.
-    type Error: Clone + Send + 'static;
-    /// The outcome of a call that has none of its own.
+    type Error;
+    /// What sharing asks of them.
     #[doc(hidden)]
-    fn refuse(rejected: Rejected) -> Self::Error;
+    const SHARES: Shares<Self::Value, Self::Error>;
 }
 
 #[diagnostic::do_not_recommend]
 impl<T, E> Sharable for Result<T, E>
 where
-    Self: Refusable + Outcome<Value = T, Error = E>,
     T: Clone + Send + 'static,
     E: FromRejected + Clone + Send + 'static,
 {
     type Value = T;
     type Error = E;
-
-    fn refuse(rejected: Rejected) -> E {
-        E::from_rejected(rejected)
-    }
+    const SHARES: Shares<T, E> = Shares::NEW;
 }
 
 mod sealed {
@@ -213,14 +207,13 @@ pub struct CoalesceCalls<P, T, E> {
     policy: P,
     site: Option<&'static Site>,
     key: String,
-    refuse: fn(Rejected) -> E,
-    outcome: PhantomData<fn() -> T>,
+    shares: Shares<T, E>,
 }
 
 impl<P: Deref<Target = Coalesce>, T, E> CoalesceCalls<P, T, E> {
     #[inline]
     fn begin<R: Sharable<Value = T, Error = E>>(policy: P) -> Self {
-        Self { policy, site: None, key: String::new(), refuse: R::refuse, outcome: PhantomData }
+        Self { policy, site: None, key: String::new(), shares: R::SHARES }
     }
 
     /// Files the call under its site: `calls.at(site!().enter())`.
@@ -236,14 +229,7 @@ impl<P: Deref<Target = Coalesce>, T, E> CoalesceCalls<P, T, E> {
         let _ = write!(self.key, "{key}");
         self
     }
-}
 
-impl<P, T, E> CoalesceCalls<P, T, E>
-where
-    P: Deref<Target = Coalesce>,
-    T: Clone + Send + 'static,
-    E: Clone + Send + 'static,
-{
     /// Runs the call, or waits for an equal one that is running. Which it is is known at the first poll.
     #[inline]
     pub fn run<F: Future<Output = Result<T, E>>>(self, call: F) -> Coalesced<P, T, E, Plain<F>> {

@@ -181,7 +181,7 @@ impl Fault for std::convert::Infallible {
 
 macro_rules! boxed {
     ($($error:ty),*) => {$(
-        /// The first known error in the chain of sources decides ([`Rejected`], `io::Error`); an unknown one is permanent.
+        /// The first known error in the chain of sources decides ([`Rejected`], `io::Error`, those of features); an unknown one is permanent.
         impl Fault for $error {
             fn kind(&self) -> FaultKind {
                 kind_of_chain(&**self)
@@ -218,12 +218,7 @@ pub(crate) fn kind_of_chain(error: &(dyn StdError + 'static)) -> FaultKind {
 
 /// The kind of the first error in the chain that is known to us.
 pub(crate) fn known_kind_of_chain(error: &(dyn StdError + 'static)) -> Option<FaultKind> {
-    chain(error).find_map(|error| {
-        if let Some(rejected) = error.downcast_ref::<Rejected>() {
-            return Some(Fault::kind(rejected));
-        }
-        error.downcast_ref::<io::Error>().map(Fault::kind)
-    })
+    chain(error).find_map(|link| known(link).map(|fault| fault.kind_of_fault()))
 }
 
 /// The first [`Rejected`] in the chain.
@@ -245,13 +240,7 @@ pub(crate) fn describe_chain(error: &(dyn StdError + 'static), f: &mut fmt::Form
 }
 
 fn describe_link(link: &(dyn StdError + 'static), f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    fn known<'a, F: Fault + StdError + 'static>(link: &'a (dyn StdError + 'static)) -> Option<&'a dyn DescribeFault> {
-        link.downcast_ref::<F>().map(|fault| fault as &dyn DescribeFault)
-    }
-    let fault = known::<Rejected>(link).or_else(|| known::<io::Error>(link));
-    #[cfg(feature = "reqwest")]
-    let fault = fault.or_else(|| known::<reqwest::Error>(link));
-    match fault {
+    match known(link) {
         Some(fault) => {
             f.write_str(": ")?;
             fault.describe_fault(f)
@@ -261,12 +250,30 @@ fn describe_link(link: &(dyn StdError + 'static), f: &mut fmt::Formatter<'_>) ->
     }
 }
 
-/// [`Fault::describe`] alone, which unlike the trait can be a `dyn`.
-trait DescribeFault {
+/// The link, if it is of a type that ft knows.
+fn known<'a>(link: &'a (dyn StdError + 'static)) -> Option<&'a dyn Known> {
+    fn of<'a, F: Fault + StdError + 'static>(link: &'a (dyn StdError + 'static)) -> Option<&'a dyn Known> {
+        link.downcast_ref::<F>().map(|fault| fault as &dyn Known)
+    }
+    let fault = of::<Rejected>(link).or_else(|| of::<io::Error>(link));
+    #[cfg(feature = "reqwest")]
+    let fault = fault.or_else(|| of::<reqwest::Error>(link));
+    #[cfg(feature = "hyper")]
+    let fault = fault.or_else(|| of::<hyper_util::client::legacy::Error>(link)).or_else(|| of::<hyper::Error>(link));
+    fault
+}
+
+/// What is asked of a known error: unlike [`Fault`] it can be a `dyn`.
+trait Known {
+    fn kind_of_fault(&self) -> FaultKind;
     fn describe_fault(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
 
-impl<F: Fault> DescribeFault for F {
+impl<F: Fault> Known for F {
+    fn kind_of_fault(&self) -> FaultKind {
+        self.kind()
+    }
+
     fn describe_fault(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.describe(f)
     }

@@ -120,8 +120,8 @@ pub use fallback::{Fallback, FallbackCalls, FallbackWith};
 pub use fault::{Fault, FaultKind};
 pub use faults::FaultEntry;
 pub use health::Health;
-pub use keyed::{Keyed, Template};
 pub use hedge::{Hedge, HedgeCalls, HedgeWith, Hedging};
+pub use keyed::{Keyed, Template};
 pub use outcome::{Outcome, Refusable};
 pub use pool::{AsPool, Pool, Target, Targets};
 pub use rate_limiter::{RateLimiter, RateLimiterCalls, RateLimiterRun, RateLimiterWith};
@@ -130,14 +130,17 @@ pub use retry::{Attempts, Hint, Retry, RetryWith};
 pub use roster::{Roster, TargetStatus};
 pub use shared::Shared;
 pub use site::{Entered, Site, sites};
-pub use timeout::{TimingOut, Timeout, TimeoutCalls, TimeoutWith};
+pub use timeout::{Timeout, TimeoutCalls, TimeoutWith, TimingOut};
 pub use wait::{Wait, Waiting};
 
 /// What `ft-tower` needs beyond the documented surface. Not for anybody else, and without any promise.
 #[doc(hidden)]
 pub mod door {
-    pub use crate::coalesce::{Plain, Work};
+    pub use crate::coalesce::{Plain, Shares, Work};
     pub use crate::hedge::{Again, Extra};
+    pub use crate::deadline::{under, under_blocking};
+    pub use crate::observe::refused;
+    pub use crate::retry::attempts;
     pub use crate::round::{Advance, Round};
     pub use crate::time::{Sleep, sleep};
 }

@@ -2,29 +2,25 @@
 
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
-use std::ops::Deref;
-use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::task::{self, Poll, ready};
+use std::task;
 use std::time::Duration;
 
-use pin_project_lite::pin_project;
-
 use crate::deadline::Deadline;
-use crate::observe;
+use crate::keyed::{self, Template};
 use crate::outcome::Refusable;
-use crate::rejected::{FromRejected, Rejected};
-use crate::shared::Shared;
-use crate::site::{Entered, Site};
+use crate::rejected::FromRejected;
+use crate::site::Site;
 use crate::sync::{AtomicU64, Mutex, lock};
-use crate::time::{self, Sleep};
+use crate::time;
 use crate::turn::{Parked, Ticket, Turns};
 
+mod call;
 mod gcra;
 #[cfg(test)]
 mod tests;
 
+pub use call::{RateLimiterCalls, RateLimiterRun, RateLimiterWith};
 use gcra::Gcra;
 
 /// Lets so many calls begin in a time, evenly; a few more may wait their turn, the others are refused at once.
@@ -200,7 +196,7 @@ impl RateLimiter {
 
     /// Files the calls under a site, see [`site!`](crate::site!).
     pub fn at(&self, site: &'static Site) -> RateLimiterWith<'_> {
-        RateLimiterWith { policy: self, site }
+        RateLimiterWith::new(self, site)
     }
 
     /// Begins a call now. If it has to wait: for how many nanoseconds, zero where that is for those before it to say.
@@ -274,6 +270,21 @@ impl RateLimiter {
         }
     }
 
+    /// As [`join`](Self::join), and waits for the turn to come.
+    #[cold]
+    #[inline(never)]
+    fn wait_blocking(&self, wait: u64) -> Result<(), Duration> {
+        let Joined::Queue(ticket) = self.join(wait)? else { return Ok(()) };
+        let thread = Parked::here();
+        loop {
+            match self.look(ticket, thread.waker()) {
+                Turn::Come => return Ok(()),
+                Turn::In(wait) => thread.park(Some(wait)),
+                Turn::Behind => thread.park(None),
+            }
+        }
+    }
+
     /// Gives up a place in the queue.
     fn leave(&self, ticket: Ticket) {
         let mut turns = lock(&self.turns);
@@ -331,228 +342,23 @@ impl fmt::Debug for RateLimiter {
     }
 }
 
-impl Shared<RateLimiter> {
-    /// As [`RateLimiter::calls`], for a session that shares the limiter: the future that a layer answers with.
-    #[inline]
-    pub fn into_calls<R: Refusable>(self) -> RateLimiterCalls<Self, R::Value, R::Error> {
-        RateLimiterCalls::begin(self)
-    }
-}
+impl keyed::sealed::Sealed for RateLimiter {}
 
-/// A rate limiter with a site, ready to run calls.
-#[derive(Clone, Copy, Debug)]
-pub struct RateLimiterWith<'p> {
-    policy: &'p RateLimiter,
-    site: &'static Site,
-}
-
-impl<'p> RateLimiterWith<'p> {
-    /// As [`RateLimiter::run`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn run<T, E, F>(self, future: F) -> RateLimiterRun<&'p RateLimiter, F, E>
-    where
-        F: Future<Output = Result<T, E>>,
-        E: FromRejected,
-    {
-        self.policy.calls::<Result<T, E>>().at(self.site.enter()).run(future)
-    }
-
-    /// As [`RateLimiter::run_blocking`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn run_blocking<T, E: FromRejected>(self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        self.policy.calls::<Result<T, E>>().at(self.site.enter()).run_blocking(call)
-    }
-}
-
-/// One call through a [`RateLimiter`]: the session that all doors share. See [`RateLimiter::calls`].
-#[must_use = "a session does nothing until it runs a call"]
-pub struct RateLimiterCalls<P, T, E> {
-    policy: P,
-    site: Option<&'static Site>,
-    refuse: fn(Rejected) -> E,
-    outcome: PhantomData<fn() -> T>,
-}
-
-impl<P: Deref<Target = RateLimiter>, T, E> RateLimiterCalls<P, T, E> {
-    #[inline]
-    fn begin(policy: P) -> Self
-    where
-        E: FromRejected,
-    {
-        Self { policy, site: None, refuse: E::from_rejected, outcome: PhantomData }
-    }
-
-    /// Files the call under its site: `calls.at(site!().enter())`.
-    #[inline]
-    pub fn at(self, site: Entered) -> Self {
-        Self { site: Some(site.site), ..self }
-    }
-
-    /// Runs the future when its turn comes.
-    #[inline]
-    pub fn run<F: Future<Output = Result<T, E>>>(self, future: F) -> RateLimiterRun<P, F, E> {
-        let place = Place { policy: self.policy, state: State::Outside };
-        RateLimiterRun { future, place, site: self.site, refuse: self.refuse }
-    }
-
-    /// As [`run`](Self::run), blocking the thread.
-    ///
-    /// # Errors
-    ///
-    /// Those of the call; [`Rejected::RateLimited`] when it would have to wait too long.
-    #[inline]
-    pub fn run_blocking(self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        if let Err(wait) = self.policy.try_take() {
-            let mut place = Place { policy: self.policy, state: State::Outside };
-            if let Err(retry_after) = place.wait_blocking(wait) {
-                return Err(refusal(self.site, self.refuse, retry_after));
-            }
-        }
-        call()
-    }
-}
-
-impl<P: fmt::Debug, T, E> fmt::Debug for RateLimiterCalls<P, T, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimiterCalls").field("policy", &self.policy).finish_non_exhaustive()
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn refusal<E>(site: Option<&'static Site>, refuse: fn(Rejected) -> E, retry_after: Duration) -> E {
-    let rejected = Rejected::RateLimited { retry_after };
-    observe::refused(site, POLICY, &rejected);
-    refuse(rejected)
-}
-
-pin_project! {
-    /// A future that runs when its [`RateLimiter`] says so.
-    #[must_use = "futures do nothing unless polled"]
-    pub struct RateLimiterRun<P, F, E>
-    where
-        P: Deref<Target = RateLimiter>,
-    {
-        #[pin]
-        future: F,
-        place: Place<P>,
-        site: Option<&'static Site>,
-        refuse: fn(Rejected) -> E,
-    }
-}
-
-impl<P, F, T, E> Future for RateLimiterRun<P, F, E>
-where
-    P: Deref<Target = RateLimiter>,
-    F: Future<Output = Result<T, E>>,
-{
-    type Output = Result<T, E>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<T, E>> {
-        let this = self.project();
-        if let Err(retry_after) = ready!(this.place.poll_begin(cx)) {
-            return Poll::Ready(Err(refusal(*this.site, *this.refuse, retry_after)));
-        }
-        this.future.poll(cx)
-    }
-}
-
-impl<P: Deref<Target = RateLimiter>, F, E> fmt::Debug for RateLimiterRun<P, F, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimiterRun").field("policy", &*self.place.policy).finish_non_exhaustive()
-    }
-}
-
-/// Where a call stands. Dropped, it gives up its place in the queue.
-struct Place<P: Deref<Target = RateLimiter>> {
-    policy: P,
-    state: State,
-}
-
-enum State {
-    Outside,
-    Queue(Box<Queued>),
-    Begun,
-}
-
-struct Queued {
-    ticket: Ticket,
-    /// Only the first one has it set.
-    timer: Option<Sleep>,
-}
-
-impl<P: Deref<Target = RateLimiter>> Place<P> {
-    /// Ready once it is decided: begun, or refused, and then for how long.
-    #[inline]
-    fn poll_begin(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), Duration>> {
-        match self.state {
-            State::Begun => Poll::Ready(Ok(())),
-            State::Outside => match self.policy.try_take() {
-                Ok(()) => {
-                    self.state = State::Begun;
-                    Poll::Ready(Ok(()))
-                }
-                Err(wait) => self.poll_wait(wait, cx),
-            },
-            State::Queue(_) => self.poll_wait(0, cx),
+impl Template for RateLimiter {
+    fn fresh(&self, _key: &str) -> Self {
+        Self {
+            rate: self.rate,
+            per: self.per,
+            burst: self.burst,
+            gcra: self.gcra,
+            max_wait: self.max_wait,
+            state: AtomicU64::new(0),
+            turns: Mutex::new(Turns::new()),
         }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn poll_wait(&mut self, wait: u64, cx: &mut task::Context<'_>) -> Poll<Result<(), Duration>> {
-        if let State::Outside = self.state {
-            self.state = match self.policy.join(wait)? {
-                Joined::Begun => State::Begun,
-                Joined::Queue(ticket) => State::Queue(Box::new(Queued { ticket, timer: None })),
-            };
-        }
-        let State::Queue(queued) = &mut self.state else { return Poll::Ready(Ok(())) };
-        loop {
-            if let Some(timer) = &mut queued.timer {
-                ready!(Pin::new(timer).poll(cx));
-                queued.timer = None;
-            }
-            match self.policy.look(queued.ticket, cx.waker()) {
-                Turn::Come => break,
-                Turn::In(wait) => queued.timer = Some(time::sleep(wait)),
-                Turn::Behind => return Poll::Pending,
-            }
-        }
-        self.state = State::Begun;
-        Poll::Ready(Ok(()))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn wait_blocking(&mut self, wait: u64) -> Result<(), Duration> {
-        let Joined::Queue(ticket) = self.policy.join(wait)? else { return Ok(()) };
-        self.state = State::Queue(Box::new(Queued { ticket, timer: None }));
-        let thread = Parked::here();
-        loop {
-            match self.policy.look(ticket, thread.waker()) {
-                Turn::Come => break,
-                Turn::In(wait) => thread.park(Some(wait)),
-                Turn::Behind => thread.park(None),
-            }
-        }
-        self.state = State::Begun;
-        Ok(())
-    }
-}
-
-impl<P: Deref<Target = RateLimiter>> Drop for Place<P> {
-    #[inline]
-    fn drop(&mut self) {
-        if let State::Queue(queued) = &self.state {
-            self.policy.leave(queued.ticket);
-        }
+    fn is_idle(&self) -> bool {
+        let state = self.state.load(Ordering::Relaxed);
+        state & WAITING == 0 && theoretical(state) <= time::nanos()
     }
 }

@@ -101,7 +101,26 @@ impl<S: Roster> Round<S> {
     #[inline]
     pub fn begin(&mut self) -> bool {
         self.arm();
-        self.advance(|_| true).is_moved()
+        self.begin_with_the_head() || self.advance(|_| true).is_moved()
+    }
+
+    /// The usual case, in line: the one at the head is up, and needs no lock and no clock to be picked.
+    #[inline]
+    fn begin_with_the_head(&mut self) -> bool {
+        let head = if self.policy.prefer == Prefer::Sticky { self.roster.common().favourite() } else { 0 };
+        let pass = if head < self.roster.len() { self.roster.monitor(head).admit_at_once() } else { None };
+        if let Some(pass) = pass {
+            self.picked(head, pass);
+        }
+        pass.is_some()
+    }
+
+    #[inline]
+    fn picked(&mut self, index: usize, pass: Pass) {
+        self.current = index;
+        self.pass = Some(pass);
+        self.asked.insert(index);
+        self.attempt += 1;
     }
 
     /// As [`begin`](Self::begin), but picks the first in order where nobody can be asked.
@@ -194,16 +213,30 @@ impl<S: Roster> Round<S> {
             self.roster.common().set_favourite(self.current);
         }
         if self.attempt > 1 {
-            observe::emit(self.site, POLICY, What::Recovered { attempt: self.attempt });
+            self.recovered();
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn recovered(&self) {
+        observe::emit(self.site, POLICY, What::Recovered { attempt: self.attempt });
     }
 
     #[inline]
     fn answered(&mut self) {
-        if let Some(pass) = self.pass.take() {
-            let change = self.roster.monitor(self.current).answered(pass, self.policy.rules);
-            roster::tell(self.site, self.roster.name(self.current), change);
+        if let Some(pass) = self.pass.take()
+            && !self.roster.monitor(self.current).is_spotless(pass)
+        {
+            self.answered_at_last(pass);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn answered_at_last(&mut self, pass: Pass) {
+        let change = self.roster.monitor(self.current).answered(pass, self.policy.rules);
+        roster::tell(self.site, self.roster.name(self.current), change);
     }
 
     fn count_failure(&mut self) {
@@ -256,7 +289,6 @@ impl<S: Roster> Round<S> {
     }
 
     /// Picks the next member; `ready` is asked first. Tells of the failure that led here once that is decided.
-    #[inline]
     pub fn advance(&mut self, ready: impl FnMut(usize) -> bool) -> Advance {
         let first = (self.policy.prefer == Prefer::Sticky).then(|| self.roster.common().favourite());
         match roster::pick(&self.roster, &self.asked, first, self.policy.rules, self.site, ready) {
@@ -264,10 +296,7 @@ impl<S: Roster> Round<S> {
                 if self.failure.is_some() {
                     self.moved(index);
                 }
-                self.current = index;
-                self.pass = Some(pass);
-                self.asked.insert(index);
-                self.attempt += 1;
+                self.picked(index, pass);
                 Advance::Moved
             }
             Pick::NotReady => Advance::NotReady,

@@ -5,7 +5,9 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use ft_runtime::judge::{Accept, AnyValue, Both, ByFault, Either, Hint, Judge, Judgement, NoHint, NoVeto, Until};
+use ft_runtime::judge::{
+    Accept, AnyValue, Both, ByFault, Classified, Either, Hint, Judge, Judgement, NoHint, NoVeto, Until,
+};
 use ft_runtime::{CircuitBreaker, CircuitBreakerFuture, FromRejected, Keyed, Shared, Site};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -94,6 +96,12 @@ impl<S, A: Accept, V, U, H> CircuitBreakerLayer<S, Judge<A, V, U, H>> {
     /// Takes a response for a failure that the predicate says no to.
     pub fn until<F>(self, good: F) -> CircuitBreakerLayer<S, Judge<A, V, Until<F>, H>> {
         self.judged(|judge| judge.until(good))
+    }
+
+    /// Some responses are failures, of a kind and with a hint, as `classify` says. Takes the place of
+    /// [`until`](Self::until).
+    pub fn classify<C>(self, classify: C) -> CircuitBreakerLayer<S, Judge<A, V, Classified<C>, H>> {
+        self.judged(|judge| judge.classify(classify))
     }
 
     /// Takes the hint of the other side from the error.

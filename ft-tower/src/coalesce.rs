@@ -117,35 +117,19 @@ pin_project! {
     pub struct CoalesceFuture<S, Req>
     where
         S: Service<Req>,
-        S::Response: Clone,
-        S::Response: Send,
-        S::Response: 'static,
-        S::Error: Clone,
-        S::Error: Send,
-        S::Error: 'static,
     {
         #[pin]
         call: Call<S, Req>,
     }
 }
 
-impl<S, Req> fmt::Debug for CoalesceFuture<S, Req>
-where
-    S: Service<Req>,
-    S::Response: Clone + Send + 'static,
-    S::Error: Clone + Send + 'static,
-{
+impl<S: Service<Req>, Req> fmt::Debug for CoalesceFuture<S, Req> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CoalesceFuture").field("call", &self.call).finish()
     }
 }
 
-impl<S, Req> Future for CoalesceFuture<S, Req>
-where
-    S: Service<Req> + Clone,
-    S::Response: Clone + Send + 'static,
-    S::Error: Clone + Send + 'static,
-{
+impl<S: Service<Req> + Clone, Req> Future for CoalesceFuture<S, Req> {
     type Output = Result<S::Response, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -7,8 +7,11 @@
 //! | [`HttpRetryLayer`] | repeats requests, if they may be repeated, with their body |
 //! | [`Repeatable`] | which requests may be repeated |
 //! | [`ReplayBody`] | a body that streams through and is kept, up to a bound, for another attempt |
+//! | [`DeadlineLayer`] | puts a server's request under the deadline that its client asked for |
+//! | [`PropagateDeadlineLayer`] | writes what is left of the deadline into a client's request |
 //! | [`AnswerRefusalsLayer`] | answers what the layers of a server refuse with a status, so that they fit around a router |
 
+mod deadline;
 mod grpc;
 mod hint;
 mod refusals;
@@ -17,6 +20,7 @@ mod replay;
 mod retry;
 mod status;
 
+pub use deadline::{DeadlineFuture, DeadlineLayer, DeadlineService, PropagateDeadlineLayer, PropagateDeadlineService};
 pub use hint::retry_after;
 pub use refusals::{
     AnswerRefusals, AnswerRefusalsLayer, AnsweringFuture, Fallible, FallibleFuture, grpc_refusal, refusal,

@@ -4,7 +4,7 @@
 //! | policy | layer |
 //! |---|---|
 //! | [`Retry`](ft_runtime::Retry) | [`RetryLayer`] |
-//! | [`Timeout`](ft_runtime::Timeout) | `TimeoutLayer` |
+//! | [`Timeout`](ft_runtime::Timeout) | [`TimeoutLayer`] |
 //! | [`CircuitBreaker`](ft_runtime::CircuitBreaker) | [`CircuitBreakerLayer`] |
 //! | [`Bulkhead`](ft_runtime::Bulkhead) | [`BulkheadLayer`] |
 //! | [`RateLimiter`](ft_runtime::RateLimiter) | [`RateLimiterLayer`] |
@@ -13,6 +13,7 @@
 //! | [`Coalesce`](ft_runtime::Coalesce) | [`CoalesceLayer`] |
 //! | [`Chaos`](ft_runtime::Chaos) | [`ChaosLayer`] |
 //! | [`Failover`](ft_runtime::Failover) | [`Failover`], over several services |
+//! | [`Deadline`](ft_runtime::Deadline) | `http::DeadlineLayer` on the server, `http::PropagateDeadlineLayer` on the client |
 //!
 //! Layers stack from the outside in, as `ServiceBuilder` writes them, in the same order as attributes:
 //! [`ft_runtime`](ft_runtime#order) recommends one.
@@ -32,6 +33,7 @@ mod rate_limiter;
 mod retry;
 mod select;
 pub mod testing;
+mod timeout;
 
 pub use bulkhead::{BulkheadLayer, BulkheadService};
 pub use chaos::{ChaosLayer, ChaosService};
@@ -44,3 +46,4 @@ pub use oneshot::Oneshot;
 pub use rate_limiter::{RateLimiterLayer, RateLimiterService};
 pub use retry::{RetryFuture, RetryLayer, RetryService};
 pub use select::{ByKey, One, Select};
+pub use timeout::{TimeoutLayer, TimeoutService};

@@ -10,10 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use ft_runtime::observe::{self, GaveUp, What};
 use ft_runtime::testing::Script;
-use ft_runtime::{Backoff, Jitter, Rejected, Retry};
+use ft_runtime::{Backoff, CircuitBreaker, Hedge, Jitter, Rejected, Retry};
 use ft_tower::http::{AnswerRefusalsLayer, ByStatus, HttpRetryLayer, ReplayBody};
 use ft_tower::testing::{Probe, Scripted};
-use ft_tower::{RetryLayer, RetryService};
+use ft_tower::{CircuitBreakerLayer, HedgeLayer, RetryLayer, RetryService};
 use futures_util::stream::{self, StreamExt};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Frame;
@@ -246,6 +246,56 @@ async fn the_classification_is_the_same_behind_the_plain_retry_layer() {
     assert_eq!(script.calls(), 3);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_breaker_counts_responses_by_their_status_also_those_that_must_not_be_repeated() {
+    static BREAKER: CircuitBreaker = CircuitBreaker::new().consecutive(3);
+    let script = Script::from_fn(|call: u32| {
+        let response = match call {
+            1 => Response::builder().status(503),
+            2 => Response::builder().header("grpc-status", "14").header("grpc-retry-pushback-ms", "-1"),
+            3 => Response::builder().status(404),
+            _ => Response::builder().status(500),
+        };
+        Ok::<_, ft_runtime::Error<Wrong>>(response.body("").unwrap())
+    });
+    let mut service = CircuitBreakerLayer::new(&BREAKER).classify(ByStatus).layer(Scripted::<_, _, ()>::new(&script));
+    for _ in 0..6 {
+        service.ready().await.unwrap().call(()).await.unwrap();
+    }
+    let refused = service.ready().await.unwrap().call(()).await.unwrap_err();
+    assert!(matches!(refused, ft_runtime::Error::Rejected(Rejected::CircuitOpen { .. })), "{refused:?}");
+    assert_eq!(script.calls(), 6, "the 404 was an answer, and began the count anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pushback_that_forbids_another_attempt_ends_retry_hedge_and_failover() {
+    let told = || {
+        Script::from_fn(|_| {
+            let response = Response::builder().header("grpc-status", "14").header("grpc-retry-pushback-ms", "-1");
+            Ok::<_, Wrong>(response.body("").unwrap())
+        })
+    };
+    let script = told();
+    let retry = RetryLayer::new(RETRY).classify(ByStatus);
+    retry.layer(Scripted::<_, _, ()>::new(&script)).oneshot(()).await.unwrap();
+    assert_eq!(script.calls(), 1, "retry");
+
+    static HEDGE: Hedge = Hedge::new().after(Duration::from_secs(3600));
+    let script = told();
+    let hedge = HedgeLayer::new(&HEDGE).classify(ByStatus);
+    hedge.layer(Scripted::<_, _, ()>::new(&script)).oneshot(()).await.unwrap();
+    assert_eq!(script.calls(), 1, "hedge");
+
+    let script = Script::from_fn(|_| {
+        let response = Response::builder().header("grpc-status", "14").header("grpc-retry-pushback-ms", "-1");
+        Ok::<_, ft_runtime::Error<Wrong>>(response.body("").unwrap())
+    });
+    let servers = [("a", Scripted::<_, _, ()>::new(&script)), ("b", Scripted::new(&script))];
+    let failover = ft_tower::Failover::new(ft_runtime::Failover::new(), servers).classify(ByStatus);
+    failover.oneshot(()).await.unwrap();
+    assert_eq!(script.calls(), 1, "failover");
+}
+
 // ===== real sockets =====
 
 /// A server on a free port that gives the head and the whole body of each request to `answer`.
@@ -324,7 +374,7 @@ fn gave_up(site: &'static str) -> (Arc<Mutex<Vec<GaveUp>>>, observe::Subscriptio
 #[tokio::test]
 async fn a_server_gets_the_same_body_in_each_attempt_with_its_length() {
     let (server, received) = serve(|call| ServerDoes::Answer(if call < 3 { 503 } else { 200 })).await;
-    let client = HttpRetryLayer::new(RETRY).by_cause().layer(client());
+    let client = HttpRetryLayer::new(RETRY).layer(client());
     let body = Full::new(Bytes::from(vec![b'x'; 5000]));
     let request = Request::put(format!("http://{server}/")).body(body).unwrap();
     assert_eq!(client.oneshot(request).await.unwrap().status(), 200);
@@ -344,12 +394,43 @@ async fn a_body_that_an_early_answer_cut_off_is_whole_in_the_next_attempt() {
         tokio::task::yield_now().await;
         Ok::<_, Infallible>(frame)
     }));
-    let client = HttpRetryLayer::new(RETRY).by_cause().layer(client());
+    let client = HttpRetryLayer::new(RETRY).layer(client());
     let request = Request::put(format!("http://{server}/")).header("trailer", "sum").body(body).unwrap();
     assert_eq!(client.oneshot(request).await.unwrap().status(), 200);
     let received = received.lock().unwrap();
     assert_eq!((received.len(), received[0].bytes), (1, 20_000));
     assert_eq!(received[0].trailers.as_ref().unwrap()["sum"], "7");
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_is_a_failure_that_may_have_run_boxed_or_not() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            // Read to the end of the head, and closed without a word.
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(tokio::io::AsyncReadExt::read_u8(&mut stream).await.unwrap());
+            }
+        }
+    });
+    let plain = HttpRetryLayer::new(RETRY).layer(client());
+    let boxed = ServiceBuilder::new().layer(HttpRetryLayer::new(RETRY)).map_err(BoxError::from).service(client());
+    let request =
+        |method| Request::builder().method(method).uri(format!("http://{server}/")).body(Nothing::new()).unwrap();
+    let connected = || connections.swap(0, Ordering::SeqCst);
+    plain.clone().oneshot(request(Method::GET)).await.unwrap_err();
+    assert_eq!(connected(), 3);
+    plain.oneshot(request(Method::POST)).await.unwrap_err();
+    assert_eq!(connected(), 1);
+    boxed.clone().oneshot(request(Method::GET)).await.unwrap_err();
+    assert_eq!(connected(), 3);
+    boxed.oneshot(request(Method::POST)).await.unwrap_err();
+    assert_eq!(connected(), 1);
 }
 
 #[tokio::test]

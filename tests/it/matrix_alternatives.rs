@@ -255,11 +255,7 @@ struct Client {
 
 impl Client {
     fn new() -> Self {
-        Self {
-            calls: Calls::default(),
-            hedge: Hedge::new().after(Duration::from_secs(1)),
-            rows: Coalesce::new(),
-        }
+        Self { calls: Calls::default(), hedge: Hedge::new().after(Duration::from_secs(1)), rows: Coalesce::new() }
     }
 
     #[fallback(to = Self::instead)]
@@ -300,7 +296,8 @@ async fn methods_keep_their_self() {
     assert_eq!(spawned(async { Client::new().quiet().await }).await, Ok(1));
     let client = Arc::new(Client::new());
     let other = Arc::clone(&client);
-    let both = tokio::join!(spawned(async move { client.shared(7).await }), spawned(async move { other.shared(7).await }));
+    let both =
+        tokio::join!(spawned(async move { client.shared(7).await }), spawned(async move { other.shared(7).await }));
     assert_eq!(both, (Ok(8), Ok(8)));
 }
 
@@ -439,7 +436,10 @@ async fn shared_owned(calls: Calls, names: Vec<String>) -> Result<String, Error<
 }
 
 #[coalesce(key = all.len())]
-async fn shared_generic<T: Clone + Send + Sync + 'static, const N: usize>(calls: &Calls, all: &[T; N]) -> Result<T, Flaky> {
+async fn shared_generic<T: Clone + Send + Sync + 'static, const N: usize>(
+    calls: &Calls,
+    all: &[T; N],
+) -> Result<T, Flaky> {
     let call = calls.slow().await?;
     Ok(all[call as usize % N].clone())
 }

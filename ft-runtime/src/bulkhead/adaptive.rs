@@ -3,13 +3,12 @@
 //! Calls are taken together in *rounds*: as many answers as the limit, of calls that began in the round. So each decision
 //! looks at what the decision before it has done, and what was in flight then counts for neither.
 
-use std::time::Instant;
-
 /// A call that has ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
-    pub(super) began: Instant,
-    pub(super) ended: Instant,
+    /// Nanoseconds of one clock.
+    pub(super) began: u64,
+    pub(super) ended: u64,
     /// How many were inside at its end, itself included.
     pub(super) in_flight: u32,
     /// It answered; otherwise it was dropped, and would have taken longer still.
@@ -50,7 +49,8 @@ pub(super) struct Controller {
 
 #[derive(Clone, Copy, Debug)]
 struct Round {
-    began: Option<Instant>,
+    /// When the first of its calls may have begun, in nanoseconds.
+    began: Option<u64>,
     answers: u32,
     /// Seconds.
     total: f64,
@@ -74,13 +74,17 @@ impl Controller {
         Self::new(self.min, self.max)
     }
 
+    pub(super) const fn limit(&self) -> u32 {
+        self.limit
+    }
+
     /// Learns from a call: the limit before and after, if it changes.
     pub(super) fn learn(&mut self, call: Call) -> Option<(u32, u32)> {
         let began = *self.round.began.get_or_insert(call.began);
         if call.began < began {
             return None;
         }
-        let latency = call.ended.saturating_duration_since(call.began).as_secs_f64();
+        let latency = call.ended.saturating_sub(call.began) as f64 / 1e9;
         // A call that was dropped took at least so long: that counts where it is long already.
         if !call.answered && self.baseline.is_none_or(|baseline| latency <= baseline) {
             return None;
@@ -154,7 +158,7 @@ impl Controller {
 }
 
 impl Round {
-    const fn new(began: Option<Instant>) -> Self {
+    const fn new(began: Option<u64>) -> Self {
         Self { began, answers: 0, total: 0.0, peak: 0 }
     }
 }
@@ -163,14 +167,14 @@ impl Round {
 mod tests {
     use std::cmp::Reverse;
     use std::collections::{BinaryHeap, VecDeque};
-    use std::time::Duration;
 
     use super::*;
+
+    const MS: u64 = 1_000_000;
 
     /// A dependency with so many workers and a queue, behind a controller: events in virtual time.
     struct Simulation {
         controller: Controller,
-        epoch: Instant,
         /// Microseconds.
         now: u64,
         workers: usize,
@@ -190,7 +194,6 @@ mod tests {
         fn new(controller: Controller, workers: usize, takes: u64) -> Self {
             Self {
                 controller,
-                epoch: Instant::now(),
                 now: 0,
                 workers,
                 takes,
@@ -234,8 +237,7 @@ mod tests {
                 let in_flight = self.in_flight() as u32;
                 let Some(Reverse((ends, began))) = self.running.pop() else { panic!("nothing runs") };
                 self.now = ends;
-                let at = |micros| self.epoch + Duration::from_micros(micros);
-                let call = Call { began: at(began), ended: at(ends), in_flight, answered: true };
+                let call = Call { began: began * 1_000, ended: ends * 1_000, in_flight, answered: true };
                 if let Some((from, to)) = self.controller.learn(call) {
                     assert!((self.controller.min..=self.controller.max).contains(&to), "{to}");
                     assert_ne!(from, to);
@@ -287,18 +289,17 @@ mod tests {
     #[test]
     fn case_50_one_burst_is_at_most_one_cut() {
         let mut controller = Controller { limit: 100, baseline: Some(0.010), ..Controller::new(1, 200) };
-        let epoch = Instant::now();
         // A hundred calls in flight, all stuck for five seconds, all end at once.
         let stuck = |number: u64| Call {
-            began: epoch + Duration::from_millis(number),
-            ended: epoch + Duration::from_secs(5),
+            began: number * MS,
+            ended: 5_000 * MS,
             in_flight: 100 - number as u32,
             answered: true,
         };
         let changes: Vec<_> = (0..100).filter_map(|number| controller.learn(stuck(number))).collect();
         assert_eq!(changes, [(100, 50)]);
         // And those of the same burst that answer later still.
-        let late = Call { ended: epoch + Duration::from_secs(9), ..stuck(99) };
+        let late = Call { ended: 9_000 * MS, ..stuck(99) };
         assert!((0..1_000).all(|_| controller.learn(late).is_none()));
     }
 
@@ -338,13 +339,7 @@ mod tests {
     #[test]
     fn calls_that_are_cut_off_count_when_they_took_long() {
         let mut controller = Controller { limit: 40, baseline: Some(0.010), ..Controller::new(1, 200) };
-        let epoch = Instant::now();
-        let call = |millis| Call {
-            began: epoch,
-            ended: epoch + Duration::from_millis(millis),
-            in_flight: 40,
-            answered: false,
-        };
+        let call = |millis| Call { began: 0, ended: millis * MS, in_flight: 40, answered: false };
         assert!((0..1_000).all(|_| controller.learn(call(5)).is_none()), "left early: says nothing");
         let changes: Vec<_> = (0..40).filter_map(|_| controller.learn(call(1_000))).collect();
         assert_eq!(changes, [(40, 20)]);
@@ -352,13 +347,12 @@ mod tests {
 
     #[test]
     fn extremes_stay_within_bounds() {
-        let epoch = Instant::now();
         for (min, max) in [(1, 1), (1, u32::MAX), (u32::MAX, u32::MAX), (7, 9)] {
             let mut controller = Controller::new(min, max);
             let mut random = fastrand::Rng::with_seed(1);
             for step in 0..20_000 {
-                let began = epoch + Duration::from_secs(step);
-                let ended = began + Duration::from_nanos(random.u64(0..=1) * random.u64(..1 << 60));
+                let began = step * 1_000 * MS;
+                let ended = began + random.u64(0..=1) * random.u64(..1 << 60);
                 controller.learn(Call { began, ended, in_flight: random.u32(..), answered: random.bool() });
                 assert!((min..=max).contains(&controller.limit));
             }

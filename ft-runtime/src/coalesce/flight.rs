@@ -13,40 +13,40 @@ use pin_project_lite::pin_project;
 
 use super::{Coalesce, CoalesceCalls, Flights, POLICY};
 use crate::observe::{self, What};
-use crate::rejected::Rejected;
+use crate::rejected::{FromRejected, Rejected};
 use crate::sync::{Mutex, lock};
 
 /// A [`Flight`] whose outcome is known by its place in [`Flights`].
 pub(super) type AnyFlight = Arc<dyn Any + Send + Sync>;
 
 /// One key in flight. Locked inside of the lock of all flights, never the other way round.
-struct Flight<R> {
-    state: Mutex<State<R>>,
+pub(super) struct Flight<T, E> {
+    state: Mutex<State<T, E>>,
 }
 
-struct State<R> {
-    stage: Stage<R>,
+struct State<T, E> {
+    stage: Stage<T, E>,
     /// By ticket, so in the order of arrival.
     waiters: BTreeMap<u64, Option<Waker>>,
     tickets: u64,
 }
 
-enum Stage<R> {
+enum Stage<T, E> {
     Running,
     /// The one that ran is gone, and this waiter is asked to take over.
     Offered(u64),
-    Done(R),
+    Done(Result<T, E>),
     Panicked,
 }
 
 /// The part that a call has in a flight.
-enum Seat<R> {
+enum Seat<T, E> {
     /// Not polled yet.
     New,
     /// There are too many keys in flight.
     Alone,
-    Leads(Arc<Flight<R>>),
-    Waits(Arc<Flight<R>>, u64),
+    Leads(Arc<Flight<T, E>>),
+    Waits(Arc<Flight<T, E>>, u64),
     /// It has its outcome.
     Over,
 }
@@ -94,15 +94,9 @@ pin_project! {
     pub struct Coalesced<P, T, E, W>
     where
         P: Deref<Target = Coalesce>,
-        T: Clone,
-        T: Send,
-        T: 'static,
-        E: Clone,
-        E: Send,
-        E: 'static,
     {
         calls: CoalesceCalls<P, T, E>,
-        seat: Seat<Result<T, E>>,
+        seat: Seat<T, E>,
         #[pin]
         work: Option<W>,
     }
@@ -110,12 +104,6 @@ pin_project! {
     impl<P, T, E, W> PinnedDrop for Coalesced<P, T, E, W>
     where
         P: Deref<Target = Coalesce>,
-        T: Clone,
-        T: Send,
-        T: 'static,
-        E: Clone,
-        E: Send,
-        E: 'static,
     {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
@@ -129,8 +117,6 @@ pin_project! {
 impl<P, T, E, W> Coalesced<P, T, E, W>
 where
     P: Deref<Target = Coalesce>,
-    T: Clone + Send + 'static,
-    E: Clone + Send + 'static,
 {
     pub(super) fn new(calls: CoalesceCalls<P, T, E>, work: W) -> Self {
         Self { calls, seat: Seat::New, work: Some(work) }
@@ -140,8 +126,6 @@ where
 impl<P, T, E, W> fmt::Debug for Coalesced<P, T, E, W>
 where
     P: Deref<Target = Coalesce>,
-    T: Clone + Send + 'static,
-    E: Clone + Send + 'static,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Coalesced").field("key", &self.calls.key).finish_non_exhaustive()
@@ -151,8 +135,6 @@ where
 impl<P, T, E, W> Future for Coalesced<P, T, E, W>
 where
     P: Deref<Target = Coalesce>,
-    T: Clone + Send + 'static,
-    E: Clone + Send + 'static,
     W: Work<Output = Result<T, E>>,
 {
     type Output = Result<T, E>;
@@ -180,15 +162,17 @@ where
                     std::mem::forget(panicked);
                     std::task::ready!(polled)
                 }
-                Seat::Waits(flight, ticket) => match std::task::ready!(flight.poll(*ticket, cx)) {
-                    Landed::With(outcome) => outcome,
-                    Landed::Panicked => Err((this.calls.refuse)(Rejected::LeaderPanicked)),
-                    Landed::NotYet => {
-                        observe::emit(this.calls.site, POLICY, What::TookOver { key: &this.calls.key });
-                        *this.seat = Seat::Leads(Arc::clone(flight));
-                        continue;
+                Seat::Waits(flight, ticket) => {
+                    match std::task::ready!(flight.poll(*ticket, this.calls.shares.clone, cx)) {
+                        Landed::With(outcome) => outcome,
+                        Landed::Panicked => Err((this.calls.shares.refuse)(Rejected::LeaderPanicked)),
+                        Landed::NotYet => {
+                            observe::emit(this.calls.site, POLICY, What::TookOver { key: &this.calls.key });
+                            *this.seat = Seat::Leads(Arc::clone(flight));
+                            continue;
+                        }
                     }
-                },
+                }
                 Seat::Over => return Poll::Pending,
             };
             *this.seat = Seat::Over;
@@ -199,23 +183,21 @@ where
 }
 
 /// Takes part in the flight of this key, or begins one.
-fn join<P, T, E>(calls: &CoalesceCalls<P, T, E>) -> Seat<Result<T, E>>
+fn join<P, T, E>(calls: &CoalesceCalls<P, T, E>) -> Seat<T, E>
 where
     P: Deref<Target = Coalesce>,
-    T: Clone + Send + 'static,
-    E: Clone + Send + 'static,
 {
     let mut flights = lock(&calls.policy.flights);
     let Flights { count, by_type } = &mut *flights;
-    let by_key = by_type.entry(TypeId::of::<Result<T, E>>()).or_default();
+    let by_key = by_type.entry((calls.shares.ty)()).or_default();
     if let Some(flight) = by_key.get(&*calls.key) {
-        return match Arc::clone(flight).downcast::<Flight<Result<T, E>>>() {
-            Ok(flight) => {
+        return match (calls.shares.find)(Arc::clone(flight)) {
+            Some(flight) => {
                 let ticket = flight.queue();
                 Seat::Waits(flight, ticket)
             }
             // Cannot happen: flights are filed by the type of their outcome.
-            Err(_) => Seat::Alone,
+            None => Seat::Alone,
         };
     }
     if *count >= calls.policy.max_keys {
@@ -224,8 +206,37 @@ where
     *count += 1;
     let flight =
         Arc::new(Flight { state: Mutex::new(State { stage: Stage::Running, waiters: BTreeMap::new(), tickets: 0 }) });
-    by_key.insert(calls.key.as_str().into(), Arc::clone(&flight) as AnyFlight);
+    by_key.insert(calls.key.as_str().into(), (calls.shares.file)(Arc::clone(&flight)));
     Seat::Leads(flight)
+}
+
+/// What sharing asks of an outcome, as functions: known once, where `calls::<R>()` has its bounds.
+pub struct Shares<T, E> {
+    ty: fn() -> TypeId,
+    clone: fn(&Result<T, E>) -> Result<T, E>,
+    file: fn(Arc<Flight<T, E>>) -> AnyFlight,
+    find: fn(AnyFlight) -> Option<Arc<Flight<T, E>>>,
+    refuse: fn(Rejected) -> E,
+}
+
+impl<T, E> Shares<T, E>
+where
+    T: Clone + Send + 'static,
+    E: FromRejected + Clone + Send + 'static,
+{
+    pub(super) const NEW: Self = Self {
+        ty: TypeId::of::<Result<T, E>>,
+        clone: Clone::clone,
+        file: |flight| flight,
+        find: |flight| flight.downcast().ok(),
+        refuse: E::from_rejected,
+    };
+}
+
+impl<T, E> fmt::Debug for Shares<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shares").finish_non_exhaustive()
+    }
 }
 
 /// What a waiter finds.
@@ -236,11 +247,7 @@ enum Landed<R> {
     NotYet,
 }
 
-impl<T, E> Flight<Result<T, E>>
-where
-    T: Clone + Send + 'static,
-    E: Clone + Send + 'static,
-{
+impl<T, E> Flight<T, E> {
     /// A place behind all others.
     fn queue(&self) -> u64 {
         let mut state = lock(&self.state);
@@ -251,7 +258,12 @@ where
     }
 
     /// What a waiter is to do.
-    fn poll(&self, ticket: u64, cx: &mut Context<'_>) -> Poll<Landed<Result<T, E>>> {
+    fn poll(
+        &self,
+        ticket: u64,
+        clone: fn(&Result<T, E>) -> Result<T, E>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Landed<Result<T, E>>> {
         let mut state = lock(&self.state);
         match &state.stage {
             Stage::Running => {}
@@ -263,7 +275,7 @@ where
             }
             Stage::Panicked => return Poll::Ready(Landed::Panicked),
             Stage::Done(outcome) => {
-                let outcome = outcome.clone();
+                let outcome = clone(outcome);
                 state.waiters.remove(&ticket);
                 return Poll::Ready(Landed::With(outcome));
             }
@@ -283,12 +295,12 @@ where
             return;
         }
         // With no lock held: it is the user's code.
-        let outcome = outcome.clone();
+        let outcome = (calls.shares.clone)(outcome);
         self.wake(Stage::Done(outcome));
     }
 
     /// Ends the flight, and wakes everybody.
-    fn wake(&self, stage: Stage<Result<T, E>>) {
+    fn wake(&self, stage: Stage<T, E>) {
         let wakers: Vec<Waker> = {
             let mut state = lock(&self.state);
             state.stage = stage;
@@ -321,7 +333,7 @@ where
                     waker
                 }
                 None => {
-                    flights.remove(&calls.key, self);
+                    flights.remove((calls.shares.ty)(), &calls.key, self);
                     None
                 }
             }
@@ -333,15 +345,15 @@ where
 
     /// The key is free again.
     fn forget<P: Deref<Target = Coalesce>>(&self, calls: &CoalesceCalls<P, T, E>) {
-        lock(&calls.policy.flights).remove(&calls.key, self);
+        lock(&calls.policy.flights).remove((calls.shares.ty)(), &calls.key, self);
     }
 }
 
 impl Flights {
     /// Removes this flight, unless it is gone already: another one may have its key by now.
-    fn remove<R: 'static>(&mut self, key: &str, flight: &Flight<R>) {
+    fn remove<T, E>(&mut self, ty: TypeId, key: &str, flight: &Flight<T, E>) {
         let flight = std::ptr::from_ref(flight).cast::<()>();
-        let Some(by_key) = self.by_type.get_mut(&TypeId::of::<R>()) else { return };
+        let Some(by_key) = self.by_type.get_mut(&ty) else { return };
         if by_key.get(key).is_some_and(|filed| Arc::as_ptr(filed).cast::<()>() == flight) {
             by_key.remove(key);
             self.count -= 1;
@@ -349,11 +361,7 @@ impl Flights {
     }
 }
 
-impl<T, E> Seat<Result<T, E>>
-where
-    T: Clone + Send + 'static,
-    E: Clone + Send + 'static,
-{
+impl<T, E> Seat<T, E> {
     fn leave<P: Deref<Target = Coalesce>>(&mut self, calls: &CoalesceCalls<P, T, E>) {
         match std::mem::replace(self, Self::Over) {
             Self::New | Self::Alone | Self::Over => {}
@@ -364,21 +372,14 @@ where
 }
 
 /// Dropped only when the call that runs panics.
-struct Panicked<'a, P, T, E>
-where
-    P: Deref<Target = Coalesce>,
-    T: Clone + Send + 'static,
-    E: Clone + Send + 'static,
-{
+struct Panicked<'a, P: Deref<Target = Coalesce>, T, E> {
     calls: &'a CoalesceCalls<P, T, E>,
-    flight: &'a Flight<Result<T, E>>,
+    flight: &'a Flight<T, E>,
 }
 
 impl<P, T, E> Drop for Panicked<'_, P, T, E>
 where
     P: Deref<Target = Coalesce>,
-    T: Clone + Send + 'static,
-    E: Clone + Send + 'static,
 {
     fn drop(&mut self) {
         self.flight.forget(self.calls);

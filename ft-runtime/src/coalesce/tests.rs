@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::error::Error;
+use crate::rejected::Rejected;
 
 type Answer = Result<u32, Error<u32>>;
 

@@ -20,6 +20,7 @@ pub(super) struct Code(u8);
 
 impl Code {
     pub(super) const UNKNOWN: Self = Self(2);
+    pub(super) const INVALID_ARGUMENT: Self = Self(3);
     pub(super) const DEADLINE_EXCEEDED: Self = Self(4);
     pub(super) const RESOURCE_EXHAUSTED: Self = Self(8);
     pub(super) const INTERNAL: Self = Self(13);

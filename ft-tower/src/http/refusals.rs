@@ -27,6 +27,7 @@ use super::grpc::{self, Code};
 /// | circuit open | 503, `Retry-After` | `UNAVAILABLE`, pushback |
 /// | no target, shutting down | 503 | `UNAVAILABLE` |
 /// | timed out, no time left | 504 | `DEADLINE_EXCEEDED` |
+/// | a value that makes no sense, such as a deadline header | 400 | `INVALID_ARGUMENT` |
 /// | everything else | 500 | `INTERNAL` |
 ///
 /// Whole seconds are rounded up, so that nobody comes back too early. Whether a call is gRPC is known by the content type
@@ -194,6 +195,7 @@ pub fn refusal<R: Default>(rejected: &Rejected) -> Response<R> {
             StatusCode::SERVICE_UNAVAILABLE
         }
         Rejected::TimedOut { .. } | Rejected::DeadlinePassed => StatusCode::GATEWAY_TIMEOUT,
+        Rejected::Invalid(_) => StatusCode::BAD_REQUEST,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     if let Some(hint) = rejected.retry_after() {
@@ -208,6 +210,7 @@ pub fn grpc_refusal<R: Default>(rejected: &Rejected) -> Response<R> {
         Rejected::RateLimited { .. } | Rejected::BulkheadFull => Code::RESOURCE_EXHAUSTED,
         Rejected::CircuitOpen { .. } | Rejected::NoTarget | Rejected::ShuttingDown => Code::UNAVAILABLE,
         Rejected::TimedOut { .. } | Rejected::DeadlinePassed => Code::DEADLINE_EXCEEDED,
+        Rejected::Invalid(_) => Code::INVALID_ARGUMENT,
         _ => Code::INTERNAL,
     };
     let mut response = Response::new(R::default());
@@ -246,6 +249,7 @@ mod tests {
             (Rejected::ShuttingDown, 503, None),
             (Rejected::TimedOut { limit: SOON }, 504, None),
             (Rejected::DeadlinePassed, 504, None),
+            (Rejected::Invalid(ft_runtime::Invalid::new("not a duration")), 400, None),
             (Rejected::Injected, 500, None),
         ] {
             let response = refusal::<()>(&rejected);
