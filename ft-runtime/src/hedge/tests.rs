@@ -127,7 +127,11 @@ async fn case_52_a_permanent_error_starts_no_hedge_and_is_an_answer() {
 #[tokio::test(start_paused = true)]
 async fn case_52_the_loser_is_dropped_before_the_winner_returns() {
     let calls = Calls::new([(15, Ok(1)), (100, Ok(2))]);
-    calls.through(&fixed()).await.0.unwrap();
+    let hedge = fixed();
+    let mut race = Box::pin(hedge.calls::<Outcome>().run(|| calls.make()));
+    race.as_mut().await.unwrap();
+    calls.log.borrow_mut().push("answer".to_owned());
+    drop(race);
     assert_eq!(calls.log(), ["0: call 1", "10: call 2", "15: end 1", "15: end 2", "answer"]);
 }
 
