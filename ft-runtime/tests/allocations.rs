@@ -141,7 +141,8 @@ fn a_hedge_that_waits_allocates_nothing_of_its_own() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let suspended = || runtime.block_on(hedged_once_suspended(7)).unwrap();
     let bare = || runtime.block_on(async { tokio::task::yield_now().await });
-    (suspended(), bare()); // the first time the runtime and the site settle
+    suspended(); // the first time the runtime and the site settle
+    bare();
     assert_eq!(allocations(|| _ = suspended()), allocations(bare));
 }
 

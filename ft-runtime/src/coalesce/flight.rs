@@ -215,9 +215,11 @@ pub struct Shares<T, E> {
     ty: fn() -> TypeId,
     clone: fn(&Result<T, E>) -> Result<T, E>,
     file: fn(Arc<Flight<T, E>>) -> AnyFlight,
-    find: fn(AnyFlight) -> Option<Arc<Flight<T, E>>>,
+    find: Find<T, E>,
     refuse: fn(Rejected) -> E,
 }
+
+type Find<T, E> = fn(AnyFlight) -> Option<Arc<Flight<T, E>>>;
 
 impl<T, E> Shares<T, E>
 where
