@@ -156,6 +156,16 @@ async fn extra_calls_follow_each_other_up_to_their_bound() {
     assert_eq!(calls.made.get(), 4);
 }
 
+#[tokio::test]
+async fn without_a_delay_all_start_at_once_on_a_real_clock_too() {
+    let calls = Calls::new([(5, Ok(1)), (5, Ok(2)), (5, Ok(3))]);
+    let hedge = Hedge::new().after(Duration::ZERO).max_extra(2);
+    let mut race = Box::pin(hedge.calls::<Outcome>().run(|| calls.make()));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(race.as_mut().poll(&mut context).is_pending());
+    assert_eq!(calls.made.get(), 3);
+}
+
 #[tokio::test(start_paused = true)]
 async fn nobody_who_asks_for_patience_and_no_policy_of_ours_is_asked_again_at_once() {
     let busy = Wrong(FaultKind::Throttled { retry_after: Some(ms(50)) }, "busy");
@@ -295,8 +305,5 @@ fn settings_that_make_no_sense_are_refused() {
     assert_eq!(refused(|| Hedge::new().quantile(1.0)), "the quantile of a hedge must be between 0 and 1");
     assert_eq!(refused(|| Hedge::new().quantile(f64::NAN)), "the quantile of a hedge must be between 0 and 1");
     assert_eq!(refused(|| Hedge::new().max_extra(0)), "max_extra must be between 1 and 16");
-    assert_eq!(
-        refused(|| Hedge::new().warm_up(0)),
-        "warm_up must be at least 1: a delay cannot be known before the first call"
-    );
+    assert_eq!(refused(|| Hedge::new().warm_up(0)), "warm_up must be between 1 and 1000 calls");
 }
