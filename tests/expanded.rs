@@ -48,6 +48,7 @@ macro_rules! pairs {
 pairs! {
     chaos: "chaos", "chaos.rs", "chaos-expanded.rs";
     checkpoint: "checkpoint", "checkpoint.rs", "checkpoint-expanded.rs";
+    circuit_breaker: "circuit_breaker", "circuit_breaker.rs", "circuit_breaker-expanded.rs";
     coalesce: "coalesce", "coalesce.rs", "coalesce-expanded.rs";
     failover: "failover", "failover.rs", "failover-expanded.rs";
     fallback: "fallback", "fallback.rs", "fallback-expanded.rs";

@@ -47,7 +47,7 @@ fn room_in_a_layer(meter: &mut Meter) {
     meter.case(case, "ft layer", SERVICE, || _ = black_box(ready(request(&mut ours, black_box(1)))));
     let mut tower = ServiceBuilder::new().concurrency_limit(16).service(work::service());
     meter.case(case, "tower", SERVICE, || _ = black_box(ready(request(&mut tower, black_box(1)))));
-    let mut resilience = resilience(16).layer(work::service());
+    let mut resilience = resilience_layer(16).layer(work::service());
     meter.case(case, "tower-resilience", SERVICE, || _ = black_box(ready(request(&mut resilience, black_box(1)))));
 }
 
@@ -68,7 +68,7 @@ fn full_in_a_layer(meter: &mut Meter) {
     assert!(std::task::Poll::is_ready(&tower.poll_ready(&mut work::context())));
     let _taken = tower.call(1);
     meter.case(case, "tower load_shed", SERVICE, || _ = black_box(ready(request(&mut tower, black_box(1)))));
-    let mut resilience = resilience(1).layer(work::stuck_service());
+    let mut resilience = resilience_layer(1).layer(work::stuck_service());
     let taken = std::pin::pin!(request(&mut resilience, 1));
     let _taken = stuck(taken);
     meter.case(case, "tower-resilience", SERVICE, || _ = black_box(ready(request(&mut resilience, black_box(1)))));
@@ -160,6 +160,6 @@ async fn tokio_try(semaphore: &Semaphore, id: u64) -> Answer {
 }
 
 /// Refuses where it is full.
-pub(crate) fn resilience(limit: usize) -> ResilienceLayer {
+pub(crate) fn resilience_layer(limit: usize) -> ResilienceLayer {
     ResilienceLayer::builder().max_concurrent_calls(limit).reject_when_full().build().expect("settings that make sense")
 }

@@ -56,7 +56,7 @@ fn closed_in_a_layer(meter: &mut Meter) {
     let case = "circuit_breaker.ok.layer";
     let mut ours = CircuitBreakerLayer::new(&CLOSED).at(ft_runtime::site!("breaker layer")).layer(work::service());
     meter.case(case, "ft layer", SERVICE, || _ = black_box(ready(request(&mut ours, black_box(1)))));
-    let mut resilience = resilience().layer(work::service());
+    let mut resilience = resilience_layer().layer(work::service());
     meter.case(case, "tower-resilience", SERVICE, || _ = black_box(ready(request(&mut resilience, black_box(1)))));
 }
 
@@ -81,7 +81,7 @@ fn open_in_a_layer(meter: &mut Meter) {
     let case = "circuit_breaker.rejected.layer";
     let mut ours = CircuitBreakerLayer::new(&OPEN).at(ft_runtime::site!("open breaker layer")).layer(work::service());
     meter.case(case, "ft layer", SERVICE, || _ = black_box(ready(request(&mut ours, black_box(1)))));
-    let mut resilience = resilience().layer(work::failing_service());
+    let mut resilience = resilience_layer().layer(work::failing_service());
     (0..200).for_each(|_| _ = ready(request(&mut resilience, 1)));
     meter.case(case, "tower-resilience", SERVICE, || _ = black_box(ready(request(&mut resilience, black_box(1)))));
 }
@@ -213,7 +213,7 @@ pub(crate) async fn recloser_async(breaker: &AsyncRecloser, id: u64) -> Answer {
 }
 
 /// The last 100 calls.
-pub(crate) fn resilience() -> ResilienceLayer {
+pub(crate) fn resilience_layer() -> ResilienceLayer {
     let settings = ResilienceLayer::builder().sliding_window_size(100).wait_duration_in_open(Duration::from_secs(86_400));
     settings.build().expect("settings that make sense")
 }

@@ -37,8 +37,12 @@
 
 mod alloc;
 mod callgrind;
+mod contended;
+mod failover;
 mod meter;
 mod retry;
+mod size;
+mod timeout;
 mod work;
 
 use std::process::ExitCode;
@@ -49,6 +53,17 @@ fn main() -> ExitCode {
     match arguments[..] {
         ["overhead"] => callgrind::overhead(""),
         ["overhead", pattern] => callgrind::overhead(pattern),
+        ["contended"] => contended(""),
+        ["contended", pattern] => contended(pattern),
+        ["size"] => {
+            size::run(|sizes| {
+                work::sizes(sizes);
+                retry::sizes(sizes);
+                timeout::sizes(sizes);
+                failover::sizes(sizes);
+            });
+            ExitCode::SUCCESS
+        }
         // What `overhead` starts, under valgrind or without.
         [callgrind::CHILD, pattern] => {
             meter::run(pattern, every_case);
@@ -64,4 +79,14 @@ fn main() -> ExitCode {
 fn every_case(meter: &mut meter::Meter) {
     work::measure(meter);
     retry::measure(meter);
+    timeout::measure(meter);
+    failover::measure(meter);
+}
+
+fn contended(pattern: &str) -> ExitCode {
+    contended::run(pattern, |cases| {
+        work::contended(cases);
+        retry::contended(cases);
+    });
+    ExitCode::SUCCESS
 }

@@ -50,7 +50,7 @@ fn within_in_a_layer(meter: &mut Meter) {
     let second = Duration::from_secs(1);
     let mut tower = ServiceBuilder::new().rate_limit(1_000_000_000, second).service(work::service());
     meter.case(case, "tower", SERVICE, || _ = black_box(ready(request(&mut tower, black_box(1)))));
-    let mut resilience = resilience(1_000_000_000, second).layer(work::service());
+    let mut resilience = resilience_layer(1_000_000_000, second).layer(work::service());
     meter.case(case, "tower-resilience", SERVICE, || _ = black_box(ready(request(&mut resilience, black_box(1)))));
 }
 
@@ -72,7 +72,7 @@ fn over_in_a_layer(meter: &mut Meter) {
     let case = "rate_limiter.rejected.layer";
     let mut ours = RateLimiterLayer::new(&NARROW).at(ft_runtime::site!("narrow limiter layer")).layer(work::service());
     meter.case(case, "ft layer", SERVICE, || _ = black_box(ready(request(&mut ours, black_box(1)))));
-    let mut resilience = resilience(1, Duration::from_secs(86_400)).layer(work::service());
+    let mut resilience = resilience_layer(1, Duration::from_secs(86_400)).layer(work::service());
     _ = ready(request(&mut resilience, 1));
     meter.case(case, "tower-resilience", SERVICE, || _ = black_box(ready(request(&mut resilience, black_box(1)))));
 }
@@ -161,7 +161,7 @@ async fn governor_async(limiter: &DefaultDirectRateLimiter, id: u64) -> Answer {
 }
 
 /// Refuses at once.
-pub(crate) fn resilience(limit: usize, period: Duration) -> ResilienceLayer {
+pub(crate) fn resilience_layer(limit: usize, period: Duration) -> ResilienceLayer {
     let settings = ResilienceLayer::builder().limit_for_period(limit).refresh_period(period);
     settings.timeout_duration(Duration::ZERO).build().expect("settings that make sense")
 }

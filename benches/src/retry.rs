@@ -7,7 +7,9 @@ use ft_runtime::{Backoff, Retry, retry};
 use ft_tower::RetryLayer;
 use tower::{Layer, ServiceBuilder};
 
+use crate::contended::Contended;
 use crate::meter::Meter;
+use crate::size::Sizes;
 use crate::work::{self, ASYNC, Answer, Failed, SERVICE, SYNC, THREE_ASYNC, THREE_SYNC, ready, request, third, work};
 
 static POLICY: Retry = Retry::new();
@@ -68,6 +70,27 @@ fn fails_twice(meter: &mut Meter) {
     meter.case(case, "ft", THREE_ASYNC, || _ = black_box(ready(annotated_3(&mut calls))));
     meter.case(case, "hand", THREE_ASYNC, || _ = black_box(ready(by_hand_3(&mut calls))));
     meter.case(case, "backon", THREE_ASYNC, || _ = black_box(ready(backon_3(&mut calls))));
+}
+
+pub(crate) fn sizes(sizes: &mut Sizes) {
+    sizes.of("retry.future", "ft", &annotated(1));
+    sizes.of("retry.future", "ft call", &called(1));
+    sizes.of("retry.future", "hand", &by_hand(1));
+    sizes.of("retry.future", "backon", &backon(1));
+    sizes.of("retry.future", "backoff", &backoff(1));
+    sizes.of("retry.future", "tokio-retry2", &tokio_retry2(1));
+    let mut ours = RetryLayer::new(POLICY).layer(work::service());
+    sizes.of("retry.service", "ft layer", &ours);
+    sizes.of("retry.service.future", "ft layer", &request(&mut ours, 1));
+    let mut tower = ServiceBuilder::new().retry(Twice(0)).service(work::service());
+    sizes.of("retry.service", "tower", &tower);
+    sizes.of("retry.service.future", "tower", &request(&mut tower, 1));
+}
+
+pub(crate) fn contended(cases: &mut Contended) {
+    cases.case("retry.ok", "ft", || annotated(black_box(1)));
+    cases.case("retry.ok", "hand", || by_hand(black_box(1)));
+    cases.case("retry.ok", "backon", || backon(black_box(1)));
 }
 
 #[retry(POLICY)]

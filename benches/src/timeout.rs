@@ -7,13 +7,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ft_runtime::{Timeout, timeout};
-use ft_tower::TimeoutLayer;
 use pin_project_lite::pin_project;
 use tower::{Layer, ServiceBuilder};
 use tower_resilience::timelimiter::TimeLimiterLayer;
 
 use crate::meter::Meter;
-use crate::work::{self, ASYNC, Answer, Failed, SERVICE, SERVICE_SUSPENDS, SUSPENDS, ready, request, suspend, suspended, work};
+use crate::size::Sizes;
+use crate::work::{
+    self, ASYNC, Answer, Failed, SERVICE, SERVICE_SUSPENDS, SUSPENDS, ready, request, suspend, suspended, work,
+};
 
 const LIMIT: Duration = Duration::from_secs(2);
 const POLICY: Timeout = Timeout::new(LIMIT);
@@ -32,21 +34,24 @@ pub(crate) fn measure(meter: &mut Meter) {
     meter.case(case, "tokio", SUSPENDS, || _ = black_box(suspended(tokio_suspends(black_box(1)))));
 
     let case = "timeout.ready.layer";
-    let mut ours = TimeoutLayer::new(POLICY).at(ft_runtime::site!("timeout layer")).layer(work::service());
-    meter.case(case, "ft layer", SERVICE, || _ = black_box(ready(request(&mut ours, black_box(1)))));
     let mut tower = ServiceBuilder::new().timeout(LIMIT).service(work::service());
     meter.case(case, "tower", SERVICE, || _ = black_box(ready(request(&mut tower, black_box(1)))));
-    let mut resilience = resilience().layer(work::service());
+    let mut resilience = resilience_layer().layer(work::service());
     meter.case(case, "tower-resilience", SERVICE, || _ = black_box(ready(request(&mut resilience, black_box(1)))));
 
     let case = "timeout.suspends.layer";
     let over = SERVICE_SUSPENDS;
-    let mut ours = TimeoutLayer::new(POLICY).at(ft_runtime::site!("suspended timeout layer")).layer(work::suspending_service());
-    meter.case(case, "ft layer", over, || _ = black_box(suspended(request(&mut ours, black_box(1)))));
     let mut tower = ServiceBuilder::new().timeout(LIMIT).service(work::suspending_service());
     meter.case(case, "tower", over, || _ = black_box(suspended(request(&mut tower, black_box(1)))));
-    let mut resilience = resilience().layer(work::suspending_service());
+    let mut resilience = resilience_layer().layer(work::suspending_service());
     meter.case(case, "tower-resilience", over, || _ = black_box(suspended(request(&mut resilience, black_box(1)))));
+}
+
+pub(crate) fn sizes(sizes: &mut Sizes) {
+    sizes.of("timeout.future", "ft", &annotated(1));
+    sizes.of("timeout.future", "ft call", &called(1));
+    sizes.of("timeout.future", "hand", &by_hand(1));
+    sizes.of("timeout.future", "tokio", &tokio(1));
 }
 
 #[timeout(2s)]
@@ -128,6 +133,6 @@ async fn tokio_suspends(id: u64) -> Answer {
     tokio::time::timeout(LIMIT, call).await.unwrap_or(Err(Failed::Refused))
 }
 
-pub(crate) fn resilience() -> TimeLimiterLayer {
+pub(crate) fn resilience_layer() -> TimeLimiterLayer {
     TimeLimiterLayer::builder().timeout_duration(LIMIT).cancel_running_future(true).build()
 }

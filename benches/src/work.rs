@@ -3,12 +3,15 @@
 use std::future::{Future, poll_fn};
 use std::hint::black_box;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use ft_runtime::{Fault, Rejected};
 use tower::{Service, service_fn};
 
+use crate::contended::Contended;
 use crate::meter::{Meter, Over};
+use crate::size::Sizes;
 
 pub(crate) const LOOP: Over = Over::Nothing;
 pub(crate) const SYNC: Over = Over::Bare("bare.sync");
@@ -153,6 +156,27 @@ pub(crate) fn failing_service() -> impl Service<u64, Response = u64, Error = Fai
 /// Its calls never end.
 pub(crate) fn stuck_service() -> impl Service<u64, Response = u64, Error = Failed, Future: Send> + Clone + Send {
     service_fn(|_| std::future::pending())
+}
+
+/// The bare future and service.
+pub(crate) fn sizes(sizes: &mut Sizes) {
+    sizes.of("future", "bare", &asynchronous(1));
+    sizes.of("future.suspends", "bare", &suspends(1));
+    sizes.of("service", "bare", &service());
+}
+
+/// What nobody can do better than: a call, and a call that is counted in one shared word.
+pub(crate) fn contended(cases: &mut Contended) {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    cases.case("bare", "bare", || asynchronous(black_box(1)));
+    cases.case("bare", "one counter", || {
+        COUNTER.fetch_add(1, Ordering::Relaxed);
+        asynchronous(black_box(1))
+    });
+    cases.case("bare", "ft site", || {
+        ft_runtime::site!().enter();
+        asynchronous(black_box(1))
+    });
 }
 
 /// The bare calls, in full.

@@ -6,7 +6,7 @@ use std::task::{self, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::deadline::{self, Deadline, Mark};
+use crate::deadline::{self, Bound, Deadline};
 
 /// What the code running now inherited: its deadline and, with the feature `checkpoint`, its run and store.
 ///
@@ -26,7 +26,7 @@ use crate::deadline::{self, Deadline, Mark};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Context {
-    deadline: Mark,
+    deadline: Bound,
     #[cfg(feature = "checkpoint")]
     around: crate::checkpoint::Around,
 }
@@ -35,7 +35,7 @@ impl Context {
     /// What the code running now inherited.
     pub fn current() -> Self {
         Self {
-            deadline: Mark::current(),
+            deadline: Bound::current(),
             #[cfg(feature = "checkpoint")]
             around: crate::checkpoint::Around::current(),
         }
@@ -57,7 +57,12 @@ impl Context {
     /// This context, and under the deadline in force now where that is the earlier one.
     #[cfg(feature = "checkpoint")]
     pub(crate) fn under_current_deadline(self) -> Self {
-        Self { deadline: self.deadline.min(Mark::current()), ..self }
+        let deadline = match (self.deadline, Bound::current()) {
+            (Bound::Until(own), Bound::Until(now)) => Bound::Until(own.min(now)),
+            (Bound::None, now) => now,
+            (own, _) => own,
+        };
+        Self { deadline, ..self }
     }
 
     /// The deadline in it.

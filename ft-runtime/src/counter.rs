@@ -46,10 +46,7 @@ impl Counter {
     #[cold]
     #[inline(never)]
     pub(crate) fn bump_first(&self) {
-        if MINE.get() == UNASSIGNED {
-            static NEXT: AtomicU32 = AtomicU32::new(0);
-            MINE.set(NEXT.fetch_add(1, Ordering::Relaxed) as usize % STRIPES * WORDS);
-        }
+        let _ = stripe();
         // In bounds since it was assigned.
         let _ = self.bump_unless(0);
     }
@@ -68,17 +65,28 @@ impl Counter {
     }
 }
 
-/// The stripe of this thread, for those who stripe other things; some stripe while it has not counted yet.
+/// The stripe of this thread, for those who stripe other things.
 #[inline]
 pub(crate) fn stripe() -> usize {
-    MINE.get() / WORDS % STRIPES
+    let mine = MINE.get();
+    if mine == UNASSIGNED { assign() } else { mine / WORDS }
+}
+
+/// Threads take turns.
+#[cold]
+#[inline(never)]
+fn assign() -> usize {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let stripe = NEXT.fetch_add(1, Ordering::Relaxed) as usize % STRIPES;
+    MINE.set(stripe * WORDS);
+    stripe
 }
 
 /// `MINE` of a thread that has not counted yet.
 const UNASSIGNED: usize = usize::MAX;
 
 thread_local! {
-    /// The word that this thread counts in: threads take turns.
+    /// The word that this thread counts in.
     static MINE: Cell<usize> = const { Cell::new(UNASSIGNED) };
 }
 

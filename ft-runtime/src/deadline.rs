@@ -10,12 +10,10 @@ use pin_project_lite::pin_project;
 
 use crate::time;
 
-mod limit;
-mod mark;
+mod bound;
+mod wire;
 
-pub(crate) use limit::{Limit, Passed};
-use mark::Entered;
-pub(crate) use mark::Mark;
+pub(crate) use bound::{Around, Bound, Limit, Passed};
 
 thread_local! {
     /// Whether this thread is dropping work because its deadline has passed.
@@ -63,7 +61,7 @@ impl Deadline {
     ///
     /// Within a [`Timeout`](crate::Timeout) that has not suspended yet this reads the clock, and its limit runs from here.
     pub fn current() -> Option<Self> {
-        Mark::current().instant().map(Self::at)
+        Bound::current().instant().map(Self::at)
     }
 
     /// The moment itself.
@@ -90,33 +88,30 @@ impl Deadline {
     pub fn scope_blocking<R>(self, call: impl FnOnce() -> R) -> R {
         under_blocking(Some(self), call)
     }
-
-    fn mark(self) -> Mark {
-        Mark::at(self.at)
-    }
 }
 
 /// Polls `future` under the nearer of `deadline` and what is around it; without one it only passes the polls on.
 #[inline]
-pub(crate) fn under<F: Future>(deadline: Option<Deadline>, future: F) -> Under<F> {
-    Under { deadline: deadline.map_or(Mark::NONE, Deadline::mark), future }
+pub fn under<F: Future>(deadline: Option<Deadline>, future: F) -> Under<F> {
+    Under { deadline, future }
 }
 
 /// As [`under`], for blocking calls.
 #[inline]
-pub(crate) fn under_blocking<R>(deadline: Option<Deadline>, call: impl FnOnce() -> R) -> R {
+pub fn under_blocking<R>(deadline: Option<Deadline>, call: impl FnOnce() -> R) -> R {
     match deadline {
         None => call(),
         Some(deadline) => {
-            let _entered = Entered::nearer(deadline.mark());
+            let mut around = Around::default();
+            let _entered = around.until(deadline.at);
             call()
         }
     }
 }
 
 /// Exchanges the deadline of a captured context with what is in force.
-pub(crate) fn exchange(captured: &mut Mark) {
-    *captured = mark::replace(*captured);
+pub(crate) fn exchange(captured: &mut Bound) {
+    *captured = captured.replace();
 }
 
 pin_project! {
@@ -124,7 +119,7 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Under<F> {
-        deadline: Mark,
+        deadline: Option<Deadline>,
         #[pin]
         future: F,
     }
@@ -136,10 +131,8 @@ impl<F: Future> Future for Under<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        if *this.deadline == Mark::NONE {
-            return this.future.poll(cx);
-        }
-        let _entered = Entered::nearer(*this.deadline);
+        let mut around = Around::default();
+        let _entered = this.deadline.map(|deadline| around.until(deadline.at));
         this.future.poll(cx)
     }
 }

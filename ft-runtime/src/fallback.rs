@@ -263,7 +263,8 @@ impl<T, E, J> FallbackCalls<T, E, J> {
     where
         J: Judgement<T, E>,
     {
-        !self.judge.settles(outcome) && self.failed(outcome)
+        // Only errors have a fallback, also where a judgement calls a value a failure.
+        outcome.is_err() && self.failed(outcome)
     }
 
     #[cold]

@@ -168,6 +168,15 @@ impl Fault for io::Error {
     }
 }
 
+// ===== impl Infallible =====
+
+/// Never asked: the service inside that cannot fail, below layers that can.
+impl Fault for std::convert::Infallible {
+    fn kind(&self) -> FaultKind {
+        match *self {}
+    }
+}
+
 // ===== impl boxed errors =====
 
 macro_rules! boxed {
@@ -204,19 +213,25 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (d
 
 /// The kind of the first error in the chain that is known to us; permanent when none is.
 pub(crate) fn kind_of_chain(error: &(dyn StdError + 'static)) -> FaultKind {
-    chain(error)
-        .find_map(|error| {
-            if let Some(rejected) = error.downcast_ref::<Rejected>() {
-                return Some(Fault::kind(rejected));
-            }
-            error.downcast_ref::<io::Error>().map(Fault::kind)
-        })
-        .unwrap_or(FaultKind::Permanent)
+    known_kind_of_chain(error).unwrap_or(FaultKind::Permanent)
+}
+
+/// The kind of the first error in the chain that is known to us.
+pub(crate) fn known_kind_of_chain(error: &(dyn StdError + 'static)) -> Option<FaultKind> {
+    chain(error).find_map(|error| {
+        if let Some(rejected) = error.downcast_ref::<Rejected>() {
+            return Some(Fault::kind(rejected));
+        }
+        error.downcast_ref::<io::Error>().map(Fault::kind)
+    })
 }
 
 /// The first [`Rejected`] in the chain.
 pub(crate) fn rejected_in_chain<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Rejected> {
-    chain(error).find_map(|error| error.downcast_ref::<Rejected>())
+    chain(error).find_map(|error| {
+        // An `io::Error` is no link to the error that it was made from: its source is that one's source.
+        error.downcast_ref::<Rejected>().or_else(|| error.downcast_ref::<io::Error>().and_then(Fault::rejected))
+    })
 }
 
 /// What the chain says of itself: the links that ft knows, by their own `describe`. The text of the others may hold
@@ -273,6 +288,12 @@ mod tests {
             Box::new(Rejected::CircuitOpen { retry_after: Duration::from_secs(3) });
         assert_eq!(ours.kind(), FaultKind::Unsent);
         assert_eq!(ours.retry_after(), Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn a_refusal_is_found_in_an_io_error_in_a_box() {
+        let error: Box<dyn StdError + Send + Sync> = Box::new(io::Error::other(Rejected::BulkheadFull));
+        assert!(matches!(error.rejected(), Some(Rejected::BulkheadFull)));
     }
 
     /// What reports would show.

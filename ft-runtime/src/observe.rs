@@ -204,6 +204,12 @@ pub enum GaveUp {
     Budget,
     /// The other side asked for more patience than `max_delay` allows.
     HintTooLong,
+    /// The call may have run, and is not one that may be repeated: a request that is not idempotent.
+    NotRepeatable,
+    /// The body of the request was longer than what is kept of it for another attempt.
+    BodyTooLong,
+    /// The other side asked not to be called again.
+    ToldNotTo,
 }
 
 impl GaveUp {
@@ -215,6 +221,9 @@ impl GaveUp {
             Self::Deadline => "deadline",
             Self::Budget => "budget",
             Self::HintTooLong => "hint_too_long",
+            Self::NotRepeatable => "not_repeatable",
+            Self::BodyTooLong => "body_too_long",
+            Self::ToldNotTo => "told_not_to",
         }
     }
 }
@@ -276,7 +285,7 @@ pub(crate) fn is_heard() -> bool {
 
 /// Tells everybody that a policy refused a call, if anybody listens.
 #[inline]
-pub(crate) fn refused(site: Option<&Site>, policy: &'static str, rejected: &Rejected) {
+pub fn refused(site: Option<&Site>, policy: &'static str, rejected: &Rejected) {
     if is_heard() {
         tell_refused(site, policy, rejected);
     }

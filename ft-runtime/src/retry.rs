@@ -17,6 +17,7 @@ use crate::observe::{self, Event, Failure, GaveUp, What};
 use crate::outcome::Outcome;
 use crate::random;
 use crate::site::{Entered, Site};
+use crate::testing::cap;
 use crate::wait::Wait;
 
 /// Makes the call again when it fails, after a wait.
@@ -451,11 +452,11 @@ struct Call<'a> {
 #[cold]
 #[inline(never)]
 fn failed<T, E, J: Judgement<T, E>>(call: Call<'_>, judge: &J, outcome: &Result<T, E>) -> Option<(Wait, Progress)> {
-    let Verdict::Failed { again, kind, retry_after, refused, .. } = judge.judge(outcome) else {
+    let Verdict::Failed { again, kind, retry_after, refused, barred, .. } = judge.judge(outcome) else {
         return None;
     };
     let what = observe::text(&observe::Describe(|f: &mut fmt::Formatter<'_>| judge.describe(outcome, f)));
-    call.decide(&Failed { again, kind, retry_after, refused, what })
+    call.decide(&Failed { again, kind, retry_after, refused, barred, what })
 }
 
 #[cold]
@@ -499,7 +500,11 @@ impl Call<'_> {
         if !failed.again {
             return Err(GaveUp::NotRetryable);
         }
-        if retry >= policy.max_attempts {
+        if let Some(reason) = failed.barred {
+            return Err(reason);
+        }
+        let cap = cap::current();
+        if retry >= policy.max_attempts.min(cap.max_attempts) {
             return Err(GaveUp::Exhausted);
         }
         let longest = policy.backoff.longest();
@@ -511,6 +516,7 @@ impl Call<'_> {
             Some(hint) => random::with(|rng| policy.backoff.after_hint(hint, retry, rng)),
             None => random::with(|rng| policy.backoff.delay(retry, progress.waited, rng)),
         };
+        let delay = delay.min(cap.longest_wait);
         let nearest = [self.deadline, Deadline::current()].into_iter().flatten().min();
         if nearest.is_some_and(|deadline| delay >= deadline.remaining()) {
             return Err(GaveUp::Deadline);
@@ -556,5 +562,6 @@ struct Failed {
     kind: FaultKind,
     retry_after: Option<Duration>,
     refused: bool,
+    barred: Option<GaveUp>,
     what: String,
 }

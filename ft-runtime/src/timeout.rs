@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use crate::deadline::{self, Limit, Mark};
+use crate::deadline::{self, Around, Bound, Limit, Passed};
 use crate::fault::{Fault as _, FaultKind};
 use crate::faults::Seen;
 use crate::observe;
@@ -87,11 +87,11 @@ use crate::time::Timer;
 /// When a call suspends outside a tokio runtime with time enabled, as every tokio timer does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Timeout {
-    limit: Mark,
+    limit: Limit,
 }
 
 impl Timeout {
-    /// A timeout with this limit. One beyond 292 years counts as that.
+    /// A timeout with this limit. One beyond 584 years counts as that.
     ///
     /// # Panics
     ///
@@ -99,18 +99,18 @@ impl Timeout {
     #[track_caller]
     pub const fn new(limit: Duration) -> Self {
         assert!(!limit.is_zero(), "the limit must be longer than zero");
-        Self { limit: Mark::limit(limit) }
+        Self { limit: Limit::new(limit) }
     }
 
     /// The limit.
     pub const fn limit(&self) -> Duration {
-        self.limit.length()
+        self.limit.duration()
     }
 
     /// The session of one call. Attributes and layers open one for each call.
     #[inline]
     pub const fn calls<R: Refusable>(&self) -> TimeoutCalls<R::Value, R::Error> {
-        TimeoutCalls { limit: Limit::new(self.limit), site: None, outcome: PhantomData }
+        TimeoutCalls { limit: self.limit, site: None, outcome: PhantomData }
     }
 
     /// Runs `future`, and cuts it off when the limit is reached.
@@ -194,8 +194,10 @@ impl<T, E> TimeoutCalls<T, E> {
     /// As [`run`](Self::run), for a future whose making may look at the deadline already: a call of a service. It is
     /// not made where the deadline around has passed.
     #[inline]
-    pub fn run_with<F: Future<Output = Result<T, E>>>(mut self, call: impl FnOnce() -> F) -> TimingOut<F> {
-        let body = self.limit.within(call).ok();
+    pub fn run_with<F: Future<Output = Result<T, E>>>(self, call: impl FnOnce() -> F) -> TimingOut<F> {
+        let mut around = Around::default();
+        // The limit itself runs from the first poll.
+        let body = around.limited(&mut self.limit.clone()).ok().map(|_entered| call());
         TimingOut { body, limit: self.limit, site: self.site, timer: Timer::new() }
     }
 }
@@ -222,30 +224,48 @@ impl<T, E: FromRejected, F: Future<Output = Result<T, E>>> Future for TimingOut<
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Some(body) = this.body.as_mut().as_pin_mut() {
-            match this.limit.within(|| body.poll(cx)) {
-                Ok(Poll::Ready(outcome)) => return Poll::Ready(outcome),
-                Ok(Poll::Pending) => {
-                    ready!(poll_limit(this.limit, this.timer, cx));
+            let mut around = Around::default();
+            let entered = match this.timer.end() {
+                Some(end) => Ok(around.until(end)),
+                None => around.limited(this.limit),
+            };
+            match entered {
+                Ok(entered) => {
+                    if let Poll::Ready(outcome) = body.poll(cx) {
+                        drop(entered);
+                        return Poll::Ready(outcome);
+                    }
+                    let waited = wait(this.timer, cx);
+                    drop(entered);
+                    ready!(waited);
                     deadline::cutting_off(|| this.body.set(None));
-                    return Poll::Ready(Err(E::from_rejected(timed_out(*this.site, this.limit))));
+                    return Poll::Ready(Err(E::from_rejected(timed_out(*this.site, *this.limit))));
                 }
                 // It never ran: whoever is inside has nothing to learn from it.
-                Err(deadline::Passed) => this.body.set(None),
+                Err(Passed) => this.body.set(None),
             }
         }
         Poll::Ready(Err(E::from_rejected(passed(*this.site))))
     }
 }
 
-/// What is left to do once a call has suspended: the same for calls of all types.
-fn poll_limit(limit: &mut Limit, timer: Pin<&mut Timer>, cx: &mut Context<'_>) -> Poll<()> {
-    timer.poll_until(limit.end(), cx)
+/// The call waits, for the first time or again, under its deadline: the same for calls of all types.
+#[inline(never)]
+fn wait(timer: Pin<&mut Timer>, cx: &mut Context<'_>) -> Poll<()> {
+    if timer.end().is_some() {
+        return timer.poll(cx);
+    }
+    match Bound::current() {
+        Bound::Until(end) => timer.set(end, cx),
+        // A deadline is in force while this is called.
+        _ => Poll::Pending,
+    }
 }
 
 #[cold]
 #[inline(never)]
-fn timed_out(site: Option<&'static Site>, limit: &Limit) -> Rejected {
-    let rejected = Rejected::TimedOut { limit: limit.length() };
+fn timed_out(site: Option<&'static Site>, limit: Limit) -> Rejected {
+    let rejected = Rejected::TimedOut { limit: limit.duration() };
     let what = observe::text(&observe::Describe(|f: &mut fmt::Formatter<'_>| rejected.describe(f)));
     observe::record(
         site,
@@ -263,3 +283,6 @@ fn passed(site: Option<&'static Site>) -> Rejected {
 }
 
 const POLICY: &str = "timeout";
+
+#[cfg(test)]
+mod tests;

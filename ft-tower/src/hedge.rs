@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use ft_runtime::door::Extra;
-use ft_runtime::judge::{Accept, AnyValue, Both, ByFault, Either, Judge, Judgement, NoHint, NoVeto, Until};
+use ft_runtime::judge::{Accept, AnyValue, Both, ByFault, Classified, Either, Judge, Judgement, NoHint, NoVeto, Until};
 use ft_runtime::{Hedge, Hedging, Shared, Site};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -81,6 +81,12 @@ impl<A: Accept, V, U, H> HedgeLayer<Judge<A, V, U, H>> {
     /// A response that the predicate says no to is a failure.
     pub fn until<F>(self, good: F) -> HedgeLayer<Judge<A, V, Until<F>, H>> {
         self.judged(|judge| judge.until(good))
+    }
+
+    /// Some responses are failures, of a kind and with a hint, as `classify` says. Takes the place of
+    /// [`until`](Self::until).
+    pub fn classify<C>(self, classify: C) -> HedgeLayer<Judge<A, V, Classified<C>, H>> {
+        self.judged(|judge| judge.classify(classify))
     }
 }
 

@@ -1,16 +1,15 @@
 //! The top attribute is the outermost one: for every pair, and for the whole stack that the documentation recommends.
 
 use std::cell::RefCell;
-use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use ft_runtime::{
-    Bulkhead, Chaos, CircuitBreaker, Coalesce, Error, Fallback, Hedge, RateLimiter, Store, bulkhead, chaos, checkpoint,
+    Bulkhead, Chaos, CircuitBreaker, Coalesce, Fallback, Hedge, RateLimiter, Rejected, Store, bulkhead, chaos, checkpoint,
     circuit_breaker, coalesce, failover, fallback, hedge, rate_limiter, retry, timeout,
 };
 
-type Answer = Result<u32, Error<io::Error>>;
+type Answer = Result<u32, Rejected>;
 
 thread_local! {
     static ENTERED: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
@@ -72,7 +71,7 @@ async fn all_pairs() {
     each_above_each! {
         [
             (fallback(enter("fallback", Fallback::new()), value = 0))
-            (coalesce(enter("coalesce", &SHARED), key = id))
+            (coalesce(enter("coalesce", &SHARED), key = 7))
             (timeout(enter("timeout", Duration::from_secs(1))))
             (failover(to = [other], max_targets = enter("failover", 1)))
             (hedge(enter("hedge", &HEDGE)))
@@ -108,16 +107,16 @@ async fn all_pairs() {
             (chaos(enter("chaos", &QUIET)))
         ]
         [
-            (coalesce(enter("coalesce", &SHARED), key = id))
+            (coalesce(enter("coalesce", &SHARED), key = 7))
             (checkpoint(run = enter("checkpoint", fresh())))
         ]
     }
-    each_above_each!([(coalesce(enter("coalesce", &SHARED), key = id))] [(checkpoint(run = enter("checkpoint", fresh())))]);
-    each_above_each!([(checkpoint(run = enter("checkpoint", fresh())))] [(coalesce(enter("coalesce", &SHARED), key = id))]);
+    each_above_each!([(coalesce(enter("coalesce", &SHARED), key = 7))] [(checkpoint(run = enter("checkpoint", fresh())))]);
+    each_above_each!([(checkpoint(run = enter("checkpoint", fresh())))] [(coalesce(enter("coalesce", &SHARED), key = 7))]);
 }
 
 #[fallback(enter("fallback", Fallback::new()), value = 0)]
-#[coalesce(enter("coalesce", &SHARED), key = id)]
+#[coalesce(enter("coalesce", &SHARED), key = 7)]
 #[timeout(enter("timeout", Duration::from_secs(1)))]
 #[failover(to = [other], max_targets = enter("failover", 1))]
 #[hedge(enter("hedge", &HEDGE))]

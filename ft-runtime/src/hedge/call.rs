@@ -92,10 +92,11 @@ impl<P: Deref<Target = Hedge>, T, E, J> HedgeCalls<P, T, E, J> {
             return None;
         }
         match self.judge.judge(outcome) {
-            Verdict::Failed { again: true, kind, retry_after, refused, .. } => {
+            Verdict::Failed { again: true, kind, retry_after, refused, barred, .. } => {
                 let patience = retry_after.is_some() || matches!(kind, FaultKind::Throttled { .. });
                 let what = observe::Describe(|f: &mut fmt::Formatter<'_>| self.judge.describe(outcome, f));
-                Some(Failed { repeat: !refused && !patience, kind, what: observe::text(&what), attempt })
+                let repeat = !refused && !patience && barred.is_none();
+                Some(Failed { repeat, kind, what: observe::text(&what), attempt })
             }
             _ => None,
         }

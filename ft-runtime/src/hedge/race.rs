@@ -201,7 +201,14 @@ where
             }
             // No delay is no delay: the timer would wait for the end of the millisecond.
             let at_once = *this.delay == Some(Duration::ZERO);
-            let over = this.due.is_some_and(|due| at_once || this.timer.as_mut().poll_until(due, cx).is_ready());
+            let over = this.due.is_some_and(|due| {
+                at_once
+                    || match this.timer.end() {
+                        Some(_) => this.timer.as_mut().poll(cx),
+                        None => this.timer.as_mut().set(due, cx),
+                    }
+                    .is_ready()
+            });
             if !over {
                 return Poll::Pending;
             }
@@ -244,7 +251,7 @@ where
     /// Sets the timer, unless what it starts would come too late or one too many.
     fn arm(self: Pin<&mut Self>) {
         let mut this = self.project();
-        this.timer.set(time::Timer::new());
+        Pin::set(&mut this.timer, time::Timer::new());
         *this.due = None;
         *this.delay = this.delay.or_else(|| this.calls.policy.delay());
         let Some(delay) = *this.delay else { return };
