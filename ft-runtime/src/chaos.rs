@@ -18,9 +18,11 @@ use crate::sync::AtomicU64;
 use crate::time;
 
 mod crash;
+mod fate;
 mod switch;
 
 pub use crash::crash_point;
+use fate::{Fate, Ratio};
 pub use switch::{Scoped, disable, enable, is_enabled, scoped};
 
 /// Makes calls slow, fail or panic at a given rate, to see what the policies around them make of it.
@@ -201,16 +203,6 @@ impl Chaos {
         let seed = self.seed.unwrap_or_else(|| random::with(|rng| rng.u64(..)));
         self.fate(seed, number)
     }
-
-    /// What happens to the call of this number: a function of its arguments alone.
-    fn fate(&self, seed: u64, number: u64) -> Fate {
-        let draw = |fault| mixed(seed ^ mixed(number.wrapping_mul(3).wrapping_add(fault)));
-        Fate {
-            delay: self.latency.says_yes(draw(0)).then_some(self.delay),
-            panics: self.panics.says_yes(draw(1)),
-            fails: self.errors.says_yes(draw(2)),
-        }
-    }
 }
 
 impl Default for Chaos {
@@ -376,42 +368,6 @@ where
 }
 
 const POLICY: &str = "chaos";
-
-/// What happens to one call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Fate {
-    delay: Option<Duration>,
-    panics: bool,
-    fails: bool,
-}
-
-/// A share of calls, in 2^32 parts.
-#[derive(Clone, Copy, Debug)]
-struct Ratio(u64);
-
-impl Ratio {
-    const NEVER: Self = Self(0);
-    const ONE: u64 = 1 << 32;
-
-    #[track_caller]
-    const fn of(ratio: f64) -> Self {
-        // NaN is neither.
-        assert!(ratio >= 0.0 && ratio <= 1.0, "a ratio of chaos must be between 0 and 1");
-        Self((ratio * Self::ONE as f64) as u64)
-    }
-
-    fn says_yes(self, drawn: u64) -> bool {
-        drawn >> 32 < self.0
-    }
-}
-
-/// Scatters numbers that follow each other (the finaliser of SplitMix64).
-fn mixed(number: u64) -> u64 {
-    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
 
 #[cfg(test)]
 mod tests;

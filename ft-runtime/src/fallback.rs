@@ -263,7 +263,8 @@ impl<T, E, J> FallbackCalls<T, E, J> {
     where
         J: Judgement<T, E>,
     {
-        !self.judge.settles(outcome) && self.failed(outcome)
+        // Only errors have a fallback, also where a judgement calls a value a failure.
+        outcome.is_err() && self.failed(outcome)
     }
 
     #[cold]
@@ -287,6 +288,7 @@ impl<T, E, J> FallbackCalls<T, E, J> {
 impl<T, E, A: Accept, V> FallbackCalls<T, E, Judge<A, V, AnyValue, NoHint>> {
     /// Only errors that match have a fallback: `on = PATTERN` of the attribute. With [`when`](Self::when), both must say
     /// yes.
+    #[expect(clippy::type_complexity, reason = "the parts of a judgement")]
     pub fn on<F: Fn(&E) -> bool>(
         self,
         accept: F,
@@ -295,6 +297,7 @@ impl<T, E, A: Accept, V> FallbackCalls<T, E, Judge<A, V, AnyValue, NoHint>> {
     }
 
     /// Only errors that the predicate says yes to have a fallback: `when = expr` of the attribute.
+    #[expect(clippy::type_complexity, reason = "the parts of a judgement")]
     pub fn when<F: Fn(&E) -> bool>(
         self,
         accept: F,
@@ -304,6 +307,7 @@ impl<T, E, A: Accept, V> FallbackCalls<T, E, Judge<A, V, AnyValue, NoHint>> {
 
     /// Errors that match never have a fallback: `unless = PATTERN` of the attribute. Without [`on`](Self::on) and
     /// [`when`](Self::when), all others do.
+    #[expect(clippy::type_complexity, reason = "the parts of a judgement")]
     pub fn unless<F: Fn(&E) -> bool>(
         self,
         veto: F,

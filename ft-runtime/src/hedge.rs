@@ -10,10 +10,12 @@ use crate::judge::{Accept, AnyValue, Both, ByFault, Either, Every, Judge, Judgem
 use crate::outcome::Outcome;
 use crate::site::Site;
 
+mod call;
 mod race;
 mod sketch;
 
-pub use race::{Again, Extra, HedgeCalls, Hedging};
+pub use call::HedgeCalls;
+pub use race::{Again, Extra, Hedging};
 use sketch::{Sketch, Wanted};
 
 /// Makes the call a second time when the first one takes unusually long, and answers with whichever is done first.
@@ -133,10 +135,10 @@ impl Hedge {
     ///
     /// # Panics
     ///
-    /// On zero.
+    /// On zero, and above 1000.
     #[track_caller]
     pub const fn warm_up(mut self, calls: u32) -> Self {
-        assert!(calls >= 1, "warm_up must be at least 1: a delay cannot be known before the first call");
+        assert!(calls >= 1 && calls <= 1000, "warm_up must be between 1 and 1000 calls");
         self.wanted.warm_up = calls;
         self
     }

@@ -90,7 +90,10 @@ fn answer(args: &Args, call: &Call, errors: &mut Errors) -> Option<(bool, TokenS
         return None;
     };
     if let Some((second, _)) = given.next() {
-        errors.at(second.span(), format!("one fallback has one answer, which is `{word}`; stack a second `#[fallback]` for a second one"));
+        errors.at(
+            second.span(),
+            format!("one fallback has one answer, which is `{word}`; stack a second `#[fallback]` for a second one"),
+        );
         return None;
     }
     let near = here.located_at(value.span());

@@ -21,8 +21,7 @@ pub(crate) fn wrap(args: &Args, call: &Call, bind: TokenStream, body: Body) -> T
     let judgement = judgement(args);
     let Body { head, code, diverges } = body;
     let allow = diverges.then(|| quote_spanned!(here=> #[allow(unreachable_code)]));
-    let clones =
-        args.clone.iter().map(|name| quote_spanned!(here=> let #name = ::core::clone::Clone::clone(&#name);));
+    let clones = args.clone.iter().map(|name| quote_spanned!(here=> let #name = ::core::clone::Clone::clone(&#name);));
     let head = quote!(#(#clones)* #head);
     let block = braced(code, here);
     let run = quote_spanned! {keyword=>
@@ -33,8 +32,7 @@ pub(crate) fn wrap(args: &Args, call: &Call, bind: TokenStream, body: Body) -> T
 
 /// Calls that run side by side cannot share a `&mut`; rustc would say so of a closure that the user did not write.
 pub(crate) fn check(sig: &Signature, errors: &mut Errors) {
-    const WHY: &str =
-        "`#[hedge]` runs the body several times at once, so the calls cannot share a `&mut`: take `&`, with a lock inside";
+    const WHY: &str = "`#[hedge]` runs the body several times at once, so the calls cannot share a `&mut`: take `&`, with a lock inside";
     for input in &sig.inputs {
         match input {
             FnArg::Receiver(receiver) => {

@@ -20,7 +20,8 @@ pub(crate) fn wrap(args: &Args, call: &Call, bind: TokenStream, body: Body, erro
         quote_spanned!(late=> .key(&#key))
     });
     if key.is_none() && (call.receiver.is_some() || !call.arguments.is_empty()) {
-        let example = call.arguments.iter().find_map(|(name, _)| name.as_ref()).map_or("..".into(), ToString::to_string);
+        let example =
+            call.arguments.iter().find_map(|(name, _)| name.as_ref()).map_or("..".into(), ToString::to_string);
         errors.at(
             Span::call_site(),
             format!("`#[coalesce]` lets equal calls share one execution: say what makes them equal, as in `#[coalesce(key = {example})]`"),

@@ -79,6 +79,7 @@ fn a_ratio_that_is_none_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::await_holding_lock, reason = "one test at a time, each on a runtime of its own")]
 async fn a_slow_call_waits_and_runs_and_a_failed_one_does_not_run() {
     let _alone = alone();
     let _on = scoped();

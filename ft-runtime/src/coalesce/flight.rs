@@ -21,21 +21,24 @@ pub(super) type AnyFlight = Arc<dyn Any + Send + Sync>;
 
 /// One key in flight. Locked inside of the lock of all flights, never the other way round.
 pub(super) struct Flight<T, E> {
-    state: Mutex<State<T, E>>,
+    state: Mutex<State>,
+    /// Of its own, so that nobody but those who wait for it waits while it is cloned.
+    outcome: Mutex<Option<Result<T, E>>>,
 }
 
-struct State<T, E> {
-    stage: Stage<T, E>,
+struct State {
+    stage: Stage,
     /// By ticket, so in the order of arrival.
     waiters: BTreeMap<u64, Option<Waker>>,
     tickets: u64,
 }
 
-enum Stage<T, E> {
+#[derive(Clone, Copy)]
+enum Stage {
     Running,
     /// The one that ran is gone, and this waiter is asked to take over.
     Offered(u64),
-    Done(Result<T, E>),
+    Done,
     Panicked,
 }
 
@@ -162,17 +165,15 @@ where
                     std::mem::forget(panicked);
                     std::task::ready!(polled)
                 }
-                Seat::Waits(flight, ticket) => {
-                    match std::task::ready!(flight.poll(*ticket, this.calls.shares.clone, cx)) {
-                        Landed::With(outcome) => outcome,
-                        Landed::Panicked => Err((this.calls.shares.refuse)(Rejected::LeaderPanicked)),
-                        Landed::NotYet => {
-                            observe::emit(this.calls.site, POLICY, What::TookOver { key: &this.calls.key });
-                            *this.seat = Seat::Leads(Arc::clone(flight));
-                            continue;
-                        }
+                Seat::Waits(flight, ticket) => match std::task::ready!(flight.poll(*ticket, cx)) {
+                    Landed::With => flight.copy(this.calls),
+                    Landed::Panicked => Err((this.calls.shares.refuse)(Rejected::LeaderPanicked)),
+                    Landed::NotYet => {
+                        *this.seat = Seat::Leads(Arc::clone(flight));
+                        observe::emit(this.calls.site, POLICY, What::TookOver { key: &this.calls.key });
+                        continue;
                     }
-                }
+                },
                 Seat::Over => return Poll::Pending,
             };
             *this.seat = Seat::Over;
@@ -204,8 +205,8 @@ where
         return Seat::Alone;
     }
     *count += 1;
-    let flight =
-        Arc::new(Flight { state: Mutex::new(State { stage: Stage::Running, waiters: BTreeMap::new(), tickets: 0 }) });
+    let state = State { stage: Stage::Running, waiters: BTreeMap::new(), tickets: 0 };
+    let flight = Arc::new(Flight { state: Mutex::new(state), outcome: Mutex::new(None) });
     by_key.insert(calls.key.as_str().into(), (calls.shares.file)(Arc::clone(&flight)));
     Seat::Leads(flight)
 }
@@ -215,9 +216,11 @@ pub struct Shares<T, E> {
     ty: fn() -> TypeId,
     clone: fn(&Result<T, E>) -> Result<T, E>,
     file: fn(Arc<Flight<T, E>>) -> AnyFlight,
-    find: fn(AnyFlight) -> Option<Arc<Flight<T, E>>>,
+    find: Find<T, E>,
     refuse: fn(Rejected) -> E,
 }
+
+type Find<T, E> = fn(AnyFlight) -> Option<Arc<Flight<T, E>>>;
 
 impl<T, E> Shares<T, E>
 where
@@ -240,8 +243,9 @@ impl<T, E> fmt::Debug for Shares<T, E> {
 }
 
 /// What a waiter finds.
-enum Landed<R> {
-    With(R),
+enum Landed {
+    /// With an outcome.
+    With,
     Panicked,
     /// It has to run itself.
     NotYet,
@@ -257,35 +261,22 @@ impl<T, E> Flight<T, E> {
         ticket
     }
 
-    /// What a waiter is to do.
-    fn poll(
-        &self,
-        ticket: u64,
-        clone: fn(&Result<T, E>) -> Result<T, E>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Landed<Result<T, E>>> {
+    /// What a waiter is to do. Wakers are dropped with no lock held: with the last one its task may go, and what that holds.
+    fn poll(&self, ticket: u64, cx: &mut Context<'_>) -> Poll<Landed> {
         let mut state = lock(&self.state);
-        match &state.stage {
-            Stage::Running => {}
-            Stage::Offered(to) if *to != ticket => {}
-            Stage::Offered(_) => {
-                state.waiters.remove(&ticket);
+        let (landed, _waker) = match state.stage {
+            Stage::Offered(to) if to == ticket => {
                 state.stage = Stage::Running;
-                return Poll::Ready(Landed::NotYet);
+                (Poll::Ready(Landed::NotYet), state.waiters.remove(&ticket).flatten())
             }
-            Stage::Panicked => return Poll::Ready(Landed::Panicked),
-            Stage::Done(outcome) => {
-                let outcome = clone(outcome);
-                state.waiters.remove(&ticket);
-                return Poll::Ready(Landed::With(outcome));
+            Stage::Running | Stage::Offered(_) => {
+                (Poll::Pending, state.waiters.insert(ticket, Some(cx.waker().clone())).flatten())
             }
-        }
-        let waker = state.waiters.entry(ticket).or_default();
-        match waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            None => *waker = Some(cx.waker().clone()),
-        }
-        Poll::Pending
+            Stage::Panicked => (Poll::Ready(Landed::Panicked), state.waiters.remove(&ticket).flatten()),
+            Stage::Done => (Poll::Ready(Landed::With), state.waiters.remove(&ticket).flatten()),
+        };
+        drop(state);
+        landed
     }
 
     /// The outcome is there. Who comes from now on runs anew.
@@ -296,11 +287,21 @@ impl<T, E> Flight<T, E> {
         }
         // With no lock held: it is the user's code.
         let outcome = (calls.shares.clone)(outcome);
-        self.wake(Stage::Done(outcome));
+        *lock(&self.outcome) = Some(outcome);
+        self.wake(Stage::Done);
+    }
+
+    /// A clone of the outcome.
+    fn copy<P: Deref<Target = Coalesce>>(&self, calls: &CoalesceCalls<P, T, E>) -> Result<T, E> {
+        match &*lock(&self.outcome) {
+            Some(outcome) => (calls.shares.clone)(outcome),
+            // Cannot happen: it was there before the stage was `Done`.
+            None => Err((calls.shares.refuse)(Rejected::LeaderPanicked)),
+        }
     }
 
     /// Ends the flight, and wakes everybody.
-    fn wake(&self, stage: Stage<T, E>) {
+    fn wake(&self, stage: Stage) {
         let wakers: Vec<Waker> = {
             let mut state = lock(&self.state);
             state.stage = stage;
@@ -311,18 +312,18 @@ impl<T, E> Flight<T, E> {
 
     /// The one who ran is gone without an outcome, or the one who was to take over is: the next one is asked.
     fn hand_on<P: Deref<Target = Coalesce>>(&self, calls: &CoalesceCalls<P, T, E>, leaves: Option<u64>) {
+        // Dropped with no lock held, see `poll`.
+        let _left;
         let next = {
             // Together, or somebody could queue for a flight that nobody will take over.
             let mut flights = lock(&calls.policy.flights);
             let mut state = lock(&self.state);
-            let leads = match (&state.stage, leaves) {
+            let leads = match (state.stage, leaves) {
                 (Stage::Running, None) => true,
-                (Stage::Offered(to), Some(ticket)) => *to == ticket,
+                (Stage::Offered(to), Some(ticket)) => to == ticket,
                 _ => false,
             };
-            if let Some(ticket) = leaves {
-                state.waiters.remove(&ticket);
-            }
+            _left = leaves.and_then(|ticket| state.waiters.remove(&ticket));
             if !leads {
                 return;
             }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,94 +10,13 @@ use std::time::{Duration, Instant};
 use pin_project_lite::pin_project;
 
 use super::Hedge;
+use super::call::{Failed, HedgeCalls, POLICY};
 use crate::budget::RetryBudget;
 use crate::deadline::Deadline;
-use crate::fault::FaultKind;
 use crate::faults::Seen;
-use crate::judge::{Accept, Judge, Judgement, Verdict, judgement_setters};
+use crate::judge::Judgement;
 use crate::observe::{self, What};
-use crate::site::{Entered, Site};
 use crate::time;
-
-/// One hedged call: see [`Hedge::calls`].
-#[derive(Debug)]
-#[must_use = "nothing runs before `run`"]
-pub struct HedgeCalls<P, T, E, J = Judge> {
-    policy: P,
-    site: Option<&'static Site>,
-    judge: J,
-    outcome: PhantomData<fn(&T, &E)>,
-}
-
-impl<P: Deref<Target = Hedge>, T, E> HedgeCalls<P, T, E> {
-    #[inline]
-    pub(super) fn begin(policy: P) -> Self {
-        if let Some(budget) = policy.budget {
-            budget.deposit();
-        }
-        Self { policy, site: None, judge: Judge::by_fault(), outcome: PhantomData }
-    }
-}
-
-impl<P: Deref<Target = Hedge>, T, E, J> HedgeCalls<P, T, E, J> {
-    /// Files the call under its site: `calls.at(site!().enter())`.
-    #[inline]
-    pub fn at(self, site: Entered) -> Self {
-        Self { site: Some(site.site), ..self }
-    }
-
-    /// Takes a judgement that was put together elsewhere: by a layer for each of its calls.
-    #[inline]
-    pub fn by<K>(self, judge: K) -> HedgeCalls<P, T, E, K> {
-        self.judged(|_| judge)
-    }
-
-    /// Makes the call, and once more for each extra one.
-    #[inline]
-    pub fn run<F, Fut>(self, call: F) -> Hedging<P, T, E, J, Fut, Again<F>, Fut>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
-    {
-        let first = call();
-        self.race(first, Again(call))
-    }
-
-    /// Races `first` with the calls that `extra` makes.
-    #[doc(hidden)]
-    #[inline]
-    pub fn race<F, X: Extra<Call = C>, C>(self, first: F, extra: X) -> Hedging<P, T, E, J, F, X, C> {
-        Hedging {
-            calls: self,
-            extra,
-            first: Some(first),
-            failed: None,
-            timer: time::Timer::new(),
-            due: None,
-            suspended: false,
-            clock: None,
-            delay: None,
-            started: 0,
-            extras: Vec::new(),
-        }
-    }
-}
-
-impl<P: Deref<Target = Hedge>, T, E, A: Accept, V, U, H> HedgeCalls<P, T, E, Judge<A, V, U, H>> {
-    judgement_setters!(hedge_calls_with);
-}
-
-impl<P, T, E, J> HedgeCalls<P, T, E, J> {
-    #[inline]
-    fn judged<K>(self, change: impl FnOnce(J) -> K) -> HedgeCalls<P, T, E, K> {
-        HedgeCalls { policy: self.policy, site: self.site, judge: change(self.judge), outcome: PhantomData }
-    }
-}
-
-macro_rules! hedge_calls_with {
-    ($($part:ty),*) => { HedgeCalls<P, T, E, Judge<$($part),*>> };
-}
-use hedge_calls_with;
 
 /// Makes the extra calls.
 #[doc(hidden)]
@@ -111,7 +29,7 @@ pub trait Extra {
 
 /// Extra calls that are made as the first one was.
 #[derive(Clone, Copy, Debug)]
-pub struct Again<F>(F);
+pub struct Again<F>(pub(super) F);
 
 impl<F: Fn() -> Fut, Fut> Extra for Again<F> {
     type Call = Fut;
@@ -211,6 +129,24 @@ where
     }
 }
 
+impl<P: Deref<Target = Hedge>, T, E, J, F, X, C> Hedging<P, T, E, J, F, X, C> {
+    pub(super) fn new(calls: HedgeCalls<P, T, E, J>, first: F, extra: X) -> Self {
+        Self {
+            calls,
+            extra,
+            first: Some(first),
+            failed: None,
+            timer: time::Timer::new(),
+            due: None,
+            suspended: false,
+            clock: None,
+            delay: None,
+            started: 0,
+            extras: Vec::new(),
+        }
+    }
+}
+
 impl<P, T, E, J, F, X, C> Hedging<P, T, E, J, F, X, C>
 where
     P: Deref<Target = Hedge>,
@@ -263,11 +199,17 @@ where
                 // The first call has failed, and this is where it ends; `None` only when it is polled after that.
                 return this.failed.take().map_or(Poll::Pending, Poll::Ready);
             }
-            let over = this.due.map(|due| match this.timer.end() {
-                Some(_) => this.timer.as_mut().poll(cx),
-                None => this.timer.as_mut().set(due, cx),
+            // No delay is no delay: the timer would wait for the end of the millisecond.
+            let at_once = *this.delay == Some(Duration::ZERO);
+            let over = this.due.is_some_and(|due| {
+                at_once
+                    || match this.timer.end() {
+                        Some(_) => this.timer.as_mut().poll(cx),
+                        None => this.timer.as_mut().set(due, cx),
+                    }
+                    .is_ready()
             });
-            if !over.is_some_and(|over| over.is_ready()) {
+            if !over {
                 return Poll::Pending;
             }
             *this.due = None;
@@ -378,72 +320,4 @@ where
         }
         outcome
     }
-}
-
-impl<P: Deref<Target = Hedge>, T, E, J> HedgeCalls<P, T, E, J> {
-    /// What is known of a failure; `None` of an answer.
-    fn failure(&self, outcome: &Result<T, E>, attempt: u32) -> Option<Failed>
-    where
-        J: Judgement<T, E>,
-    {
-        if self.judge.settles(outcome) {
-            return None;
-        }
-        match self.judge.judge(outcome) {
-            Verdict::Failed { again: true, kind, retry_after, refused, barred, .. } => {
-                let patience = retry_after.is_some() || matches!(kind, FaultKind::Throttled { .. });
-                let what = observe::Describe(|f: &mut fmt::Formatter<'_>| self.judge.describe(outcome, f));
-                Some(Failed {
-                    repeat: !refused && !patience && barred.is_none(),
-                    kind,
-                    what: observe::text(&what),
-                    attempt,
-                })
-            }
-            _ => None,
-        }
-    }
-
-    #[inline]
-    fn record_at_once(&self) {
-        if self.policy.measures() {
-            self.policy.sketch.record_at_once(self.policy.wanted);
-        }
-    }
-
-    fn record(&self, began: Instant) {
-        if self.policy.measures() {
-            self.policy.sketch.record(time::now().saturating_duration_since(began), self.policy.wanted);
-        }
-    }
-
-    /// A call that was dropped took at least this long. Where that is longer than the delay it is one of the slow ones, and
-    /// belongs in the latency; where it is shorter it says nothing, and would only make calls look fast.
-    fn record_dropped(&self, began: Instant, delay: Option<Duration>) {
-        if self.policy.measures() {
-            let took = time::now().saturating_duration_since(began);
-            if delay.is_some_and(|delay| took >= delay) {
-                self.policy.sketch.record(took, self.policy.wanted);
-            }
-        }
-    }
-}
-
-impl Hedge {
-    /// Whether the delay follows the latency.
-    #[inline]
-    fn measures(&self) -> bool {
-        self.after.is_none()
-    }
-}
-
-const POLICY: &str = "hedge";
-
-/// A failed call, stripped of its types.
-struct Failed {
-    /// May the next call start at once?
-    repeat: bool,
-    kind: FaultKind,
-    what: String,
-    attempt: u32,
 }

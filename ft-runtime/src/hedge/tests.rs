@@ -127,7 +127,11 @@ async fn case_52_a_permanent_error_starts_no_hedge_and_is_an_answer() {
 #[tokio::test(start_paused = true)]
 async fn case_52_the_loser_is_dropped_before_the_winner_returns() {
     let calls = Calls::new([(15, Ok(1)), (100, Ok(2))]);
-    calls.through(&fixed()).await.0.unwrap();
+    let hedge = fixed();
+    let mut race = Box::pin(hedge.calls::<Outcome>().run(|| calls.make()));
+    race.as_mut().await.unwrap();
+    calls.log.borrow_mut().push("answer".to_owned());
+    drop(race);
     assert_eq!(calls.log(), ["0: call 1", "10: call 2", "15: end 1", "15: end 2", "answer"]);
 }
 
@@ -150,6 +154,16 @@ async fn extra_calls_follow_each_other_up_to_their_bound() {
     let calls = Calls::new(failing);
     assert_eq!(calls.through(&fixed().max_extra(3)).await, (Err(PASSING), 0));
     assert_eq!(calls.made.get(), 4);
+}
+
+#[tokio::test]
+async fn without_a_delay_all_start_at_once_on_a_real_clock_too() {
+    let calls = Calls::new([(5, Ok(1)), (5, Ok(2)), (5, Ok(3))]);
+    let hedge = Hedge::new().after(Duration::ZERO).max_extra(2);
+    let mut race = Box::pin(hedge.calls::<Outcome>().run(|| calls.make()));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(race.as_mut().poll(&mut context).is_pending());
+    assert_eq!(calls.made.get(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -291,8 +305,5 @@ fn settings_that_make_no_sense_are_refused() {
     assert_eq!(refused(|| Hedge::new().quantile(1.0)), "the quantile of a hedge must be between 0 and 1");
     assert_eq!(refused(|| Hedge::new().quantile(f64::NAN)), "the quantile of a hedge must be between 0 and 1");
     assert_eq!(refused(|| Hedge::new().max_extra(0)), "max_extra must be between 1 and 16");
-    assert_eq!(
-        refused(|| Hedge::new().warm_up(0)),
-        "warm_up must be at least 1: a delay cannot be known before the first call"
-    );
+    assert_eq!(refused(|| Hedge::new().warm_up(0)), "warm_up must be between 1 and 1000 calls");
 }
