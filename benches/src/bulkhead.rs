@@ -9,7 +9,9 @@ use tokio::sync::Semaphore;
 use tower::{Layer, Service, ServiceBuilder};
 use tower_resilience::bulkhead::BulkheadLayer as ResilienceLayer;
 
+use crate::contended::Contended;
 use crate::meter::Meter;
+use crate::size::Sizes;
 use crate::work::{self, ASYNC, Answer, Failed, SERVICE, SYNC, ready, request, stuck, work};
 
 static ROOMY: Bulkhead = Bulkhead::new(16);
@@ -68,10 +70,24 @@ fn full_in_a_layer(meter: &mut Meter) {
     assert!(std::task::Poll::is_ready(&tower.poll_ready(&mut work::context())));
     let _taken = tower.call(1);
     meter.case(case, "tower load_shed", SERVICE, || _ = black_box(ready(request(&mut tower, black_box(1)))));
-    let mut resilience = resilience_layer(1).layer(work::stuck_service());
-    let taken = std::pin::pin!(request(&mut resilience, 1));
-    let _taken = stuck(taken);
-    meter.case(case, "tower-resilience", SERVICE, || _ = black_box(ready(request(&mut resilience, black_box(1)))));
+    // tower-resilience refuses through a timer, even at once: it cannot be polled by hand.
+}
+
+pub(crate) fn sizes(sizes: &mut Sizes) {
+    sizes.of("bulkhead.future", "ft", &annotated(1));
+    sizes.of("bulkhead.future", "ft call", &called(1));
+    sizes.of("bulkhead.future", "hand", &by_hand(&BY_HAND, 1));
+    sizes.of("bulkhead.future", "tokio", &tokio_async(&Semaphore::new(1), 1));
+}
+
+pub(crate) fn contended(cases: &mut Contended) {
+    let case = "bulkhead.ok";
+    cases.case(case, "ft", || annotated(black_box(1)));
+    cases.case(case, "hand", || by_hand(&BY_HAND, black_box(1)));
+    static SEMAPHORE: Semaphore = Semaphore::const_new(16);
+    cases.case(case, "tokio", || tokio_async(&SEMAPHORE, black_box(1)));
+    cases.service(case, "tower", ServiceBuilder::new().concurrency_limit(16).service(work::service()));
+    cases.service(case, "tower-resilience", resilience_layer(16).layer(work::service()));
 }
 
 #[bulkhead(ROOMY)]

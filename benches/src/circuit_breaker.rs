@@ -1,6 +1,7 @@
 //! Circuit breaker: closed, where everything succeeds, and open. Ours keeps the last 100 calls.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use recloser::{AsyncRecloser, Recloser};
 use tower::Layer;
 use tower_resilience::circuitbreaker::CircuitBreakerLayer as ResilienceLayer;
 
+use crate::contended::Contended;
 use crate::meter::Meter;
+use crate::size::Sizes;
 use crate::work::{self, ASYNC, Answer, Failed, LOOP, SERVICE, SYNC, ready, request, work};
 
 static CLOSED: CircuitBreaker = CircuitBreaker::new();
@@ -84,6 +87,32 @@ fn open_in_a_layer(meter: &mut Meter) {
     let mut resilience = resilience_layer().layer(work::failing_service());
     (0..200).for_each(|_| _ = ready(request(&mut resilience, 1)));
     meter.case(case, "tower-resilience", SERVICE, || _ = black_box(ready(request(&mut resilience, black_box(1)))));
+}
+
+pub(crate) fn sizes(sizes: &mut Sizes) {
+    sizes.of("circuit_breaker.future", "ft", &annotated(1));
+    sizes.of("circuit_breaker.future", "ft call", &called(1));
+    sizes.of("circuit_breaker.future", "hand", &by_hand(1));
+    sizes.of("circuit_breaker.future", "failsafe", &failsafe_async(&failsafe(), 1));
+    sizes.of("circuit_breaker.future", "recloser", &recloser_async(&AsyncRecloser::from(recloser()), 1));
+}
+
+pub(crate) fn contended(cases: &mut Contended) {
+    let case = "circuit_breaker.ok";
+    cases.case(case, "ft", || annotated(black_box(1)));
+    cases.case(case, "ft call without site", || CLOSED.run(async { work(black_box(1)) }));
+    cases.case(case, "hand", || by_hand(black_box(1)));
+    let breaker = Arc::new(failsafe());
+    cases.case(case, "failsafe", move || {
+        let breaker = Arc::clone(&breaker);
+        async move { failsafe_async(&*breaker, black_box(1)).await }
+    });
+    let breaker = AsyncRecloser::from(recloser());
+    cases.case(case, "recloser", move || {
+        let breaker = breaker.clone();
+        async move { recloser_async(&breaker, black_box(1)).await }
+    });
+    cases.service(case, "tower-resilience", resilience_layer().layer(work::service()));
 }
 
 #[circuit_breaker(CLOSED)]
@@ -175,7 +204,13 @@ pub(crate) fn failsafe_consecutive() -> Failsafe<impl failsafe::FailurePolicy + 
     failsafe::Config::new().failure_policy(failsafe::failure_policy::consecutive_failures(1, day)).build()
 }
 
-fn flat_failsafe(error: failsafe::Error<Failed>) -> Failed {
+/// Opens after a hundred failures in a row.
+pub(crate) fn failsafe_steady() -> Failsafe<impl failsafe::FailurePolicy + Send + Sync> {
+    let day = failsafe::backoff::constant(Duration::from_secs(86_400));
+    failsafe::Config::new().failure_policy(failsafe::failure_policy::consecutive_failures(100, day)).build()
+}
+
+pub(crate) fn flat_failsafe(error: failsafe::Error<Failed>) -> Failed {
     match error {
         failsafe::Error::Inner(error) => error,
         failsafe::Error::Rejected => Failed::Refused,
@@ -214,6 +249,7 @@ pub(crate) async fn recloser_async(breaker: &AsyncRecloser, id: u64) -> Answer {
 
 /// The last 100 calls.
 pub(crate) fn resilience_layer() -> ResilienceLayer {
-    let settings = ResilienceLayer::builder().sliding_window_size(100).wait_duration_in_open(Duration::from_secs(86_400));
+    let settings =
+        ResilienceLayer::builder().sliding_window_size(100).wait_duration_in_open(Duration::from_secs(86_400));
     settings.build().expect("settings that make sense")
 }

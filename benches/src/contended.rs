@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use tower::{Service, ServiceExt};
 
+use crate::meter;
+
 /// Rounds; the medians are printed.
 const ROUNDS: usize = 7;
 /// How long one thread alone takes for one round: what starts and ends it must not weigh.
@@ -88,7 +90,10 @@ impl Contended {
 /// Runs all cases whose name holds the pattern, and prints the table.
 pub(crate) fn run(pattern: &str, cases: impl FnOnce(&mut Contended)) {
     let mut contended = Contended { pattern: pattern.to_owned(), cases: Vec::new() };
+    let timers = meter::runtime();
+    let entered = timers.enter();
     cases(&mut contended);
+    drop(entered);
     let workers = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
     // Building a runtime fails where the system gives no more threads or file descriptors.
     let workers = workers.expect("a runtime");
@@ -112,8 +117,7 @@ fn on_threads(threads: u64, count: u64, calls: &Arc<dyn Fn(u64) -> Calls + Send 
         let running: Vec<_> = (0..threads)
             .map(|_| {
                 scope.spawn(|| {
-                    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-                    let runtime = runtime.expect("a runtime");
+                    let runtime = meter::runtime();
                     let calls = calls(count / threads);
                     start.wait();
                     runtime.block_on(calls);

@@ -36,12 +36,16 @@
 //! good as the machine was quiet.
 
 mod alloc;
+mod bulkhead;
 mod callgrind;
+mod circuit_breaker;
 mod contended;
 mod failover;
 mod meter;
+mod rate_limiter;
 mod retry;
 mod size;
+mod stack;
 mod timeout;
 mod work;
 
@@ -56,11 +60,15 @@ fn main() -> ExitCode {
         ["contended"] => contended(""),
         ["contended", pattern] => contended(pattern),
         ["size"] => {
-            size::run(|sizes| {
+            size::run(&meter::runtime(), |sizes| {
                 work::sizes(sizes);
                 retry::sizes(sizes);
+                circuit_breaker::sizes(sizes);
+                rate_limiter::sizes(sizes);
+                bulkhead::sizes(sizes);
                 timeout::sizes(sizes);
                 failover::sizes(sizes);
+                stack::sizes(sizes);
             });
             ExitCode::SUCCESS
         }
@@ -79,14 +87,22 @@ fn main() -> ExitCode {
 fn every_case(meter: &mut meter::Meter) {
     work::measure(meter);
     retry::measure(meter);
+    circuit_breaker::measure(meter);
+    rate_limiter::measure(meter);
+    bulkhead::measure(meter);
     timeout::measure(meter);
     failover::measure(meter);
+    stack::measure(meter);
 }
 
 fn contended(pattern: &str) -> ExitCode {
     contended::run(pattern, |cases| {
         work::contended(cases);
         retry::contended(cases);
+        circuit_breaker::contended(cases);
+        rate_limiter::contended(cases);
+        bulkhead::contended(cases);
+        stack::contended(cases);
     });
     ExitCode::SUCCESS
 }

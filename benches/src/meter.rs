@@ -45,11 +45,16 @@ impl Meter {
 
 /// Measures all cases whose name holds the pattern, and the bare ones. Timers work; nothing drives them.
 pub(crate) fn run(pattern: &str, cases: impl FnOnce(&mut Meter)) {
-    // Building a runtime fails where the system gives no more file descriptors.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let runtime = runtime();
     let _timers = runtime.enter();
     cases(&mut Meter { pattern: pattern.to_owned() });
     let _ = std::io::stdout().flush();
+}
+
+/// A runtime that gives timers to those who ask for one, and that nobody turns.
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    // Building a runtime fails where the system gives no more file descriptors.
+    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
 }
 
 /// The one function inside which instructions are counted. It goes by this name in `callgrind`, and is not generic, so

@@ -2,8 +2,8 @@
 
 use std::hint::black_box;
 use std::num::NonZeroU32;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use ft_runtime::{RateLimiter, rate_limiter};
@@ -12,7 +12,9 @@ use governor::{DefaultDirectRateLimiter, Quota};
 use tower::{Layer, ServiceBuilder};
 use tower_resilience::ratelimiter::RateLimiterLayer as ResilienceLayer;
 
+use crate::contended::Contended;
 use crate::meter::Meter;
+use crate::size::Sizes;
 use crate::work::{self, ASYNC, Answer, Failed, SERVICE, SYNC, ready, request, work};
 
 static WIDE: RateLimiter = RateLimiter::new(1_000_000_000).burst(1_000_000);
@@ -75,6 +77,24 @@ fn over_in_a_layer(meter: &mut Meter) {
     let mut resilience = resilience_layer(1, Duration::from_secs(86_400)).layer(work::service());
     _ = ready(request(&mut resilience, 1));
     meter.case(case, "tower-resilience", SERVICE, || _ = black_box(ready(request(&mut resilience, black_box(1)))));
+}
+
+pub(crate) fn sizes(sizes: &mut Sizes) {
+    sizes.of("rate_limiter.future", "ft", &annotated(1));
+    sizes.of("rate_limiter.future", "ft call", &called(1));
+    sizes.of("rate_limiter.future", "governor", &governor_async(&governor(1, 1), 1));
+}
+
+pub(crate) fn contended(cases: &mut Contended) {
+    let case = "rate_limiter.ok";
+    cases.case(case, "ft", || annotated(black_box(1)));
+    let limiter = Arc::new(governor(1_000_000_000, 1_000_000));
+    cases.case(case, "governor", move || {
+        let limiter = Arc::clone(&limiter);
+        async move { governor_async(&limiter, black_box(1)).await }
+    });
+    let resilience = resilience_layer(1_000_000_000, Duration::from_secs(1));
+    cases.service(case, "tower-resilience", resilience.layer(work::service()));
 }
 
 #[rate_limiter(WIDE)]

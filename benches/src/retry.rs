@@ -237,7 +237,7 @@ async fn backon_3(calls: &mut u64) -> Answer {
 
 /// tower's policy for three attempts in all.
 #[derive(Clone)]
-struct Twice(u32);
+pub(crate) struct Twice(pub(crate) u32);
 
 impl tower::retry::Policy<u64, u64, Failed> for Twice {
     type Future = std::future::Ready<()>;

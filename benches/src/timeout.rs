@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ft_runtime::{Timeout, timeout};
+use ft_tower::TimeoutLayer;
 use pin_project_lite::pin_project;
 use tower::{Layer, ServiceBuilder};
 use tower_resilience::timelimiter::TimeLimiterLayer;
@@ -34,6 +35,8 @@ pub(crate) fn measure(meter: &mut Meter) {
     meter.case(case, "tokio", SUSPENDS, || _ = black_box(suspended(tokio_suspends(black_box(1)))));
 
     let case = "timeout.ready.layer";
+    let mut ours = TimeoutLayer::new(POLICY).at(ft_runtime::site!("timeout layer")).layer(work::service());
+    meter.case(case, "ft layer", SERVICE, || _ = black_box(ready(request(&mut ours, black_box(1)))));
     let mut tower = ServiceBuilder::new().timeout(LIMIT).service(work::service());
     meter.case(case, "tower", SERVICE, || _ = black_box(ready(request(&mut tower, black_box(1)))));
     let mut resilience = resilience_layer().layer(work::service());
@@ -41,6 +44,9 @@ pub(crate) fn measure(meter: &mut Meter) {
 
     let case = "timeout.suspends.layer";
     let over = SERVICE_SUSPENDS;
+    let mut ours =
+        TimeoutLayer::new(POLICY).at(ft_runtime::site!("suspended timeout layer")).layer(work::suspending_service());
+    meter.case(case, "ft layer", over, || _ = black_box(suspended(request(&mut ours, black_box(1)))));
     let mut tower = ServiceBuilder::new().timeout(LIMIT).service(work::suspending_service());
     meter.case(case, "tower", over, || _ = black_box(suspended(request(&mut tower, black_box(1)))));
     let mut resilience = resilience_layer().layer(work::suspending_service());

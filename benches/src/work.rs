@@ -19,6 +19,7 @@ pub(crate) const ASYNC: Over = Over::Bare("bare.async");
 pub(crate) const SUSPENDS: Over = Over::Bare("bare.suspends");
 pub(crate) const SERVICE: Over = Over::Bare("bare.service");
 pub(crate) const SERVICE_SUSPENDS: Over = Over::Bare("bare.service.suspends");
+pub(crate) const TWO_ASYNC: Over = Over::Bare("bare.async.2");
 pub(crate) const THREE_SYNC: Over = Over::Bare("bare.sync.3");
 pub(crate) const THREE_ASYNC: Over = Over::Bare("bare.async.3");
 
@@ -58,6 +59,13 @@ pub(crate) fn work(id: u64) -> Answer {
 pub(crate) fn third(calls: &mut u64) -> Answer {
     *calls += 1;
     if black_box(*calls) % 3 == 0 { Ok(*calls) } else { Err(Failed::Busy) }
+}
+
+/// A body that fails every other time.
+#[inline(never)]
+pub(crate) fn every_second(calls: &mut u64) -> Answer {
+    *calls += 1;
+    if black_box(*calls) % 2 == 0 { Ok(*calls) } else { Err(Failed::Busy) }
 }
 
 /// Is not ready when it is polled first.
@@ -132,6 +140,11 @@ fn sync_3(calls: &mut u64) -> Answer {
     third(calls)
 }
 
+async fn async_2(calls: &mut u64) -> Answer {
+    let _ = black_box(every_second(calls));
+    every_second(calls)
+}
+
 async fn async_3(calls: &mut u64) -> Answer {
     let _ = black_box(third(calls));
     let _ = black_box(third(calls));
@@ -139,7 +152,7 @@ async fn async_3(calls: &mut u64) -> Answer {
 }
 
 /// The service that layers go around.
-pub(crate) fn service() -> impl Service<u64, Response = u64, Error = Failed, Future: Send> + Clone + Send {
+pub(crate) fn service() -> impl Service<u64, Response = u64, Error = Failed, Future: Send> + Clone + Send + Sync {
     service_fn(asynchronous)
 }
 
@@ -186,6 +199,7 @@ pub(crate) fn measure(meter: &mut Meter) {
     meter.case("bare.suspends", "bare", LOOP, || _ = black_box(suspended(suspends(black_box(1)))));
     let mut calls = 0;
     meter.case("bare.sync.3", "bare", LOOP, || _ = black_box(sync_3(&mut calls)));
+    meter.case("bare.async.2", "bare", LOOP, || _ = black_box(ready(async_2(&mut calls))));
     meter.case("bare.async.3", "bare", LOOP, || _ = black_box(ready(async_3(&mut calls))));
     let mut service = service();
     meter.case("bare.service", "bare", LOOP, || _ = black_box(ready(request(&mut service, black_box(1)))));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// Stripes of one counter. Four keep two to eight cores apart; a site pays 256 bytes for it.
 pub(crate) const STRIPES: usize = 4;
 /// The words of a stripe: it fills a cache line, so that no two threads write to the same one.
-const WORDS: usize = 8;
+pub(crate) const WORDS: usize = 8;
 
 /// A monotonic count, striped over cache lines: bumping it from several threads costs what it costs from one.
 #[derive(Debug)]
@@ -70,6 +70,13 @@ impl Counter {
 pub(crate) fn stripe() -> usize {
     let mine = MINE.get();
     if mine == UNASSIGNED { assign() } else { mine / WORDS }
+}
+
+/// The first word of this thread's stripe, for those who stripe other things in [`STRIPES`] times [`WORDS`] words; out of their
+/// bounds until [`stripe`] was asked.
+#[inline]
+pub(crate) fn first_word() -> usize {
+    MINE.get()
 }
 
 /// Threads take turns.

@@ -24,7 +24,8 @@ thread_local! {
 ///
 /// Everything inside a call sees the deadline of the nearest policy around it that sets one: an attempt gets the
 /// smaller of its own limit and what is left, and a wait that cannot fit is not started. It stays with the task; for
-/// work on another task carry the [`Context`](crate::Context) over.
+/// work on another task carry the [`Context`](crate::Context) over, and for work on another machine write it into a header
+/// ([`to_header`](Self::to_header), [`to_grpc_timeout`](Self::to_grpc_timeout), or `ft_tower::http::PropagateDeadlineLayer`).
 ///
 /// ```
 /// use ft_runtime::Deadline;
@@ -131,8 +132,10 @@ impl<F: Future> Future for Under<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
         let this = self.project();
+        // Two calls: with one, the usual path would test again afterwards whether anything was entered.
+        let Some(deadline) = this.deadline else { return this.future.poll(cx) };
         let mut around = Around::default();
-        let _entered = this.deadline.map(|deadline| around.until(deadline.at));
+        let _entered = around.until(deadline.at);
         this.future.poll(cx)
     }
 }
@@ -145,7 +148,6 @@ pub(crate) fn cutting_off<R>(drop: impl FnOnce() -> R) -> R {
 }
 
 /// Is this thread dropping work because its deadline has passed?
-#[allow(dead_code, reason = "the policies that cut off and those that ask come one by one")]
 pub(crate) fn is_cutting_off() -> bool {
     CUTTING_OFF.get()
 }

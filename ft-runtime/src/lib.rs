@@ -140,6 +140,7 @@ pub mod door {
     pub use crate::hedge::{Again, Extra};
     pub use crate::deadline::{under, under_blocking};
     pub use crate::observe::refused;
+    pub use crate::retry::attempts;
     pub use crate::round::{Advance, Round};
     pub use crate::time::{Sleep, sleep};
 }

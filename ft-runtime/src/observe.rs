@@ -299,6 +299,9 @@ fn tell_refused(site: Option<&Site>, policy: &'static str, rejected: &Rejected) 
 
 /// Tells everybody. Only ever called off the success path.
 pub(crate) fn emit(site: Option<&Site>, policy: &'static str, what: What<'_>) {
+    if !is_heard() {
+        return;
+    }
     let event = Event { site: site.map_or("", Site::path), policy, what };
     trace(&event);
     let listeners: Vec<Listener> = lock(&LISTENERS).iter().map(|(_, listener)| Arc::clone(listener)).collect();

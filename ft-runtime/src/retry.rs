@@ -549,6 +549,12 @@ impl<P, T, E, J> Attempts<P, T, E, J> {
     }
 }
 
+/// The session of one call, in one step.
+#[inline]
+pub fn attempts<T, E, J>(policy: Retry, site: Option<&'static Site>, judge: J) -> Attempts<Retry, T, E, J> {
+    Attempts::new(policy, site.map(|site| site.enter().site), judge)
+}
+
 macro_rules! attempts_with {
     ($($part:ty),*) => { Attempts<P, T, E, Judge<$($part),*>> };
 }

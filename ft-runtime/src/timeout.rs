@@ -10,11 +10,11 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use crate::deadline::{self, Around, Bound, Limit, Passed};
-use crate::fault::{Fault as _, FaultKind};
+use crate::fault::FaultKind;
 use crate::faults::Seen;
 use crate::observe;
 use crate::outcome::Refusable;
-use crate::rejected::{FromRejected, Rejected};
+use crate::rejected::{FromRejected, Rejected, TIMED_OUT};
 use crate::site::{Entered, Site};
 use crate::time::Timer;
 
@@ -110,7 +110,7 @@ impl Timeout {
     /// The session of one call. Attributes and layers open one for each call.
     #[inline]
     pub const fn calls<R: Refusable>(&self) -> TimeoutCalls<R::Value, R::Error> {
-        TimeoutCalls { limit: self.limit, site: None, outcome: PhantomData }
+        TimeoutCalls { limit: self.limit, site: None, refuse: R::Error::from_rejected, value: PhantomData }
     }
 
     /// Runs `future`, and cuts it off when the limit is reached.
@@ -119,7 +119,7 @@ impl Timeout {
     ///
     /// That of the future, or the refusals of [`Timeout`].
     #[inline]
-    pub fn run<T, E: FromRejected, F: Future<Output = Result<T, E>>>(&self, future: F) -> TimingOut<F> {
+    pub fn run<T, E: FromRejected, F: Future<Output = Result<T, E>>>(&self, future: F) -> TimingOut<F, E> {
         self.calls::<Result<T, E>>().run(future)
     }
 
@@ -164,7 +164,7 @@ impl TimeoutWith {
     /// # Errors
     ///
     /// That of the future, or the refusals of [`Timeout`].
-    pub fn run<T, E: FromRejected, F: Future<Output = Result<T, E>>>(self, future: F) -> TimingOut<F> {
+    pub fn run<T, E: FromRejected, F: Future<Output = Result<T, E>>>(self, future: F) -> TimingOut<F, E> {
         self.policy.calls::<Result<T, E>>().at(self.site.enter()).run(future)
     }
 }
@@ -175,7 +175,9 @@ impl TimeoutWith {
 pub struct TimeoutCalls<T, E> {
     limit: Limit,
     site: Option<&'static Site>,
-    outcome: PhantomData<fn() -> (T, E)>,
+    /// Here, and not asked for once more: a type that cannot be refused is one error, at the return type.
+    refuse: fn(Rejected) -> E,
+    value: PhantomData<fn() -> T>,
 }
 
 impl<T, E> TimeoutCalls<T, E> {
@@ -187,18 +189,18 @@ impl<T, E> TimeoutCalls<T, E> {
 
     /// Runs `future`, and cuts it off when the limit is reached.
     #[inline]
-    pub const fn run<F: Future<Output = Result<T, E>>>(self, future: F) -> TimingOut<F> {
-        TimingOut { body: Some(future), limit: self.limit, site: self.site, timer: Timer::new() }
+    pub const fn run<F: Future<Output = Result<T, E>>>(self, future: F) -> TimingOut<F, E> {
+        TimingOut { body: Some(future), limit: self.limit, site: self.site, timer: Timer::new(), refuse: self.refuse }
     }
 
     /// As [`run`](Self::run), for a future whose making may look at the deadline already: a call of a service. It is
     /// not made where the deadline around has passed.
     #[inline]
-    pub fn run_with<F: Future<Output = Result<T, E>>>(self, call: impl FnOnce() -> F) -> TimingOut<F> {
+    pub fn run_with<F: Future<Output = Result<T, E>>>(self, call: impl FnOnce() -> F) -> TimingOut<F, E> {
         let mut around = Around::default();
         // The limit itself runs from the first poll.
         let body = around.limited(&mut self.limit.clone()).ok().map(|_entered| call());
-        TimingOut { body, limit: self.limit, site: self.site, timer: Timer::new() }
+        TimingOut { body, limit: self.limit, site: self.site, timer: Timer::new(), refuse: self.refuse }
     }
 }
 
@@ -206,7 +208,7 @@ pin_project! {
     /// A future with a limit: see [`Timeout::run`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
-    pub struct TimingOut<F> {
+    pub struct TimingOut<F, E> {
         // Gone when it was cut off, or must not start.
         #[pin]
         body: Option<F>,
@@ -214,10 +216,11 @@ pin_project! {
         site: Option<&'static Site>,
         #[pin]
         timer: Timer,
+        refuse: fn(Rejected) -> E,
     }
 }
 
-impl<T, E: FromRejected, F: Future<Output = Result<T, E>>> Future for TimingOut<F> {
+impl<T, E, F: Future<Output = Result<T, E>>> Future for TimingOut<F, E> {
     type Output = Result<T, E>;
 
     #[inline]
@@ -239,13 +242,13 @@ impl<T, E: FromRejected, F: Future<Output = Result<T, E>>> Future for TimingOut<
                     drop(entered);
                     ready!(waited);
                     deadline::cutting_off(|| this.body.set(None));
-                    return Poll::Ready(Err(E::from_rejected(timed_out(*this.site, *this.limit))));
+                    return Poll::Ready(Err((this.refuse)(timed_out(*this.site, *this.limit))));
                 }
                 // It never ran: whoever is inside has nothing to learn from it.
                 Err(Passed) => this.body.set(None),
             }
         }
-        Poll::Ready(Err(E::from_rejected(passed(*this.site))))
+        Poll::Ready(Err((this.refuse)(passed(*this.site))))
     }
 }
 
@@ -266,11 +269,8 @@ fn wait(timer: Pin<&mut Timer>, cx: &mut Context<'_>) -> Poll<()> {
 #[inline(never)]
 fn timed_out(site: Option<&'static Site>, limit: Limit) -> Rejected {
     let rejected = Rejected::TimedOut { limit: limit.duration() };
-    let what = observe::text(&observe::Describe(|f: &mut fmt::Formatter<'_>| rejected.describe(f)));
-    observe::record(
-        site,
-        &Seen { policy: POLICY, kind: FaultKind::Transient, what: &what, attempt: 1, given_up: true },
-    );
+    let seen = Seen { policy: POLICY, kind: FaultKind::Transient, what: TIMED_OUT, attempt: 1, given_up: true };
+    observe::record(site, &seen);
     observe::refused(site, POLICY, &rejected);
     rejected
 }

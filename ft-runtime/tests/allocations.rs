@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io;
 
-use ft_runtime::{Failover, Pool, Prefer, Retry, RetryBudget, Targets, retry};
+use ft_runtime::{Failover, Pool, Prefer, Retry, RetryBudget, Targets, Timeout, retry, timeout};
 
 struct Counting;
 
@@ -90,4 +90,29 @@ fn a_failover_that_succeeds_at_once_allocates_nothing() {
         assert!(!candidates.again(&outcome));
     };
     assert_eq!(allocations(call), 0);
+}
+
+#[timeout(2s)]
+#[timeout(1s)]
+async fn limited(value: u32) -> io::Result<u32> {
+    Ok(value)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_allocates_nothing_also_when_it_waits_and_when_it_expires() {
+    let limit = Timeout::new(std::time::Duration::from_millis(1));
+    limited(7).await.unwrap(); // the first call of a site registers it
+    tokio::time::sleep(limit.limit()).await; // and the first waits of a runtime make room for themselves
+    tokio::task::yield_now().await;
+    let before = ALLOCATIONS.get();
+    assert_eq!(limited(7).await.unwrap(), 7);
+    let waits = async {
+        tokio::task::yield_now().await;
+        io::Result::Ok(7)
+    };
+    assert_eq!(limit.run(waits).await.unwrap(), 7);
+    let late = limit.run(std::future::pending::<Result<(), ft_runtime::Rejected>>()).await;
+    let after = ALLOCATIONS.get();
+    assert!(late.is_err());
+    assert_eq!(after - before, 0);
 }

@@ -5,6 +5,7 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use ft_runtime::door::attempts;
 use ft_runtime::judge::{
     Accept, AnyValue, Both, ByCause, ByFault, Classified, Either, Hint, Judge, Judgement, NoHint, NoVeto, Until,
 };
@@ -158,11 +159,7 @@ pub(crate) fn start<S: Service<Req>, J, Req: Clone>(
     mut service: S,
     request: Req,
 ) -> RetryFuture<S, J, Req> {
-    let attempts = policy.into_attempts::<Result<S::Response, S::Error>>().by(judge);
-    let attempts = match site {
-        Some(site) => attempts.at(site.enter()),
-        None => attempts,
-    };
+    let attempts = attempts(policy, site, judge);
     let first = attempts.run_with(|| service.call(request.clone()));
     RetryFuture { stage: Stage::First { first, rest: Some(Rest { service, request, attempts }) } }
 }
@@ -227,11 +224,11 @@ where
                 StageProj::Again { again } => return again.as_mut().poll(cx),
                 StageProj::First { first, rest } => {
                     let outcome = ready!(first.poll(cx));
-                    // Taken once: after `First` was ready the stage is `Again`, or the future has answered.
-                    let Some(mut rest) = rest.take() else { return Poll::Ready(outcome) };
-                    match rest.attempts.again(&outcome) {
+                    // Judged where it lies, for it is large; taken only when there is more to do.
+                    let wait = rest.as_mut().and_then(|rest| rest.attempts.again(&outcome));
+                    match wait.and_then(|wait| Some((wait, rest.take()?))) {
                         None => return Poll::Ready(outcome),
-                        Some(wait) => Box::pin(rest.go_on(wait)),
+                        Some((wait, rest)) => Box::pin(rest.go_on(wait)),
                     }
                 }
             };

@@ -88,7 +88,7 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = TimingOut<S::Future>;
+    type Future = TimingOut<S::Future, S::Error>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {

@@ -8,8 +8,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use ft_runtime::{
-    Backoff, Bulkhead, CircuitBreaker, CircuitState, Error, Jitter, RateLimiter, Retry, RetryBudget, bulkhead, circuit_breaker,
-    rate_limiter, retry, timeout,
+    Backoff, Bulkhead, CircuitBreaker, CircuitState, Error, Jitter, RateLimiter, Retry, RetryBudget, bulkhead,
+    circuit_breaker, rate_limiter, retry, timeout,
 };
 use tokio::time::sleep;
 

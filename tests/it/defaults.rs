@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use ft_runtime::{
-    Backoff, Bulkhead, Charge, CircuitBreaker, CircuitState, Error, Failover, Hedge, Jitter, Pool, RateLimiter, Rejected, Retry,
-    RetryBudget,
+    Backoff, Bulkhead, Charge, CircuitBreaker, CircuitState, Error, Failover, Hedge, Jitter, Pool, RateLimiter,
+    Rejected, Retry, RetryBudget,
 };
 use tokio::time::sleep;
 
@@ -18,7 +18,8 @@ fn printed(policy: &str) -> &'static str {
     let docs = include_str!("../../ft-runtime/src/lib.rs");
     let table = docs.split("//! # Defaults").nth(1).expect("the table is there");
     let row = format!("//! | {policy} | ");
-    let row = table.lines().find_map(|line| line.strip_prefix(&row)).unwrap_or_else(|| panic!("{policy} is in the table"));
+    let row =
+        table.lines().find_map(|line| line.strip_prefix(&row)).unwrap_or_else(|| panic!("{policy} is in the table"));
     row.trim_end_matches(" |")
 }
 
@@ -28,11 +29,17 @@ fn failing() -> Answer {
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_makes_three_attempts_with_full_jitter_below_100_and_200_ms() {
-    assert_eq!(printed("Retry"), "3 attempts, exponential from 100 ms x2 up to 10 s, full jitter, no deadline, no budget");
+    assert_eq!(
+        printed("Retry"),
+        "3 attempts, exponential from 100 ms x2 up to 10 s, full jitter, no deadline, no budget"
+    );
     let script = Script::always(Wrong::Passing);
     assert!(Retry::new().call(async || script.play()).await.is_err());
     assert_eq!(script.calls(), 3);
-    let written = Backoff::exponential(Duration::from_millis(100)).factor(2.0).max_delay(Duration::from_secs(10)).jitter(Jitter::Full);
+    let written = Backoff::exponential(Duration::from_millis(100))
+        .factor(2.0)
+        .max_delay(Duration::from_secs(10))
+        .jitter(Jitter::Full);
     let spelled = Retry::new().max_attempts(3).backoff(written);
     assert_eq!(format!("{:?}", Retry::new()), format!("{spelled:?}"));
     let shown = format!("{:?}", Retry::new());

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ft_runtime::observe::{self, What};
 use ft_runtime::{
-    Attempt, Backoff, Bulkhead, CircuitBreaker, CircuitState, Error, RateLimiter, Retry, bulkhead, circuit_breaker, rate_limiter,
-    retry, timeout,
+    Attempt, Backoff, Bulkhead, CircuitBreaker, CircuitState, Error, RateLimiter, Retry, bulkhead, circuit_breaker,
+    rate_limiter, retry, timeout,
 };
 use tokio::task::JoinSet;
 
@@ -47,7 +47,11 @@ impl Load {
         self.retried_bodies.fetch_add(u64::from(attempt.is_retry()), Ordering::Relaxed);
         let inside = self.inside.fetch_add(1, Ordering::Relaxed) + 1;
         self.most_inside.fetch_max(inside, Ordering::Relaxed);
-        if nap.is_zero() { tokio::task::yield_now().await } else { tokio::time::sleep(nap).await }
+        if nap.is_zero() {
+            tokio::task::yield_now().await
+        } else {
+            tokio::time::sleep(nap).await
+        }
         self.inside.fetch_sub(1, Ordering::Relaxed);
         if number % 10 < 3 {
             self.failed_bodies.fetch_add(1, Ordering::Relaxed);
@@ -118,7 +122,11 @@ where
     assert_eq!(count(&load.retried_bodies), count(&load.bodies) - CALLS, "each call had one first attempt");
     assert_eq!(count(&told.retrying), count(&load.retried_bodies), "each retry was announced, and made");
     assert_eq!(count(&told.gave_up), failed, "each failure that reached a caller was announced");
-    assert_eq!(count(&told.retrying) + count(&told.gave_up), count(&load.failed_bodies), "each failure led to one of both");
+    assert_eq!(
+        count(&told.retrying) + count(&told.gave_up),
+        count(&load.failed_bodies),
+        "each failure led to one of both"
+    );
     assert_eq!(count(&told.refused), 0);
     assert!(count(&told.recovered) > 0 && failed > 0, "some recover, some do not");
     assert!(count(&load.most_inside) <= 64, "never more at a time than the bulkhead lets in");

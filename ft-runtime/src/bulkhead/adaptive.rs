@@ -74,6 +74,10 @@ impl Controller {
         Self::new(self.min, self.max)
     }
 
+    pub(super) const fn limit(&self) -> u32 {
+        self.limit
+    }
+
     /// Learns from a call: the limit before and after, if it changes.
     pub(super) fn learn(&mut self, call: Call) -> Option<(u32, u32)> {
         let began = *self.round.began.get_or_insert(call.began);

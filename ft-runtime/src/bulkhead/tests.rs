@@ -9,8 +9,9 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, advance, sleep, timeout};
 
 use super::Bulkhead;
+use crate::keyed::Template;
 use crate::testing::VirtualTime;
-use crate::{Deadline, Rejected, Shared};
+use crate::{Deadline, Keyed, Rejected, Shared};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -320,6 +321,24 @@ async fn a_limit_that_grows_lets_in_who_waits() {
     bulkhead.hand_on();
     assert_eq!(waiting.poll(), Some(Ok(())));
     held.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_51_one_bulkhead_for_each_key_and_no_more_than_may_be() {
+    static TENANTS: Keyed<Bulkhead> = Keyed::new(Bulkhead::new(1)).max_keys(2);
+    let [one, other] = [TENANTS.of("one"), TENANTS.of("other")];
+    let inside = one.run_blocking(|| {
+        assert_eq!(other.run_blocking(|| Ok::<_, Rejected>(())), Ok(()), "the other one has room");
+        assert_eq!(TENANTS.of("one").run_blocking(|| Ok::<_, Rejected>(())), Err(Rejected::BulkheadFull));
+        // A third key takes the place of the one that nobody is in.
+        (0..100).for_each(|key| drop(TENANTS.of(&key)));
+        assert_eq!(TENANTS.entries().len(), 2);
+        assert!(TENANTS.get("one").is_some(), "in use");
+        Ok::<_, Rejected>(())
+    });
+    assert_eq!(inside, Ok(()));
+    let adaptive = Bulkhead::adaptive(3, 9).queue(4).max_wait(MS).fresh("key");
+    assert_eq!((adaptive.limit(), adaptive.queue, adaptive.max_wait), (3, 4, MS));
 }
 
 #[test]

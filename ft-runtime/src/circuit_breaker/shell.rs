@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use super::machine::{Admission, Change, Gate, Machine, TIMED, Ticket};
 use super::rules::{Nanos, Rules};
 use super::window::Mark;
-use crate::counter::{STRIPES, stripe};
+use crate::counter::{STRIPES, WORDS, first_word, stripe};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, lock};
 
 #[derive(Debug)]
@@ -18,18 +18,16 @@ pub(super) struct Shell {
     gate: AtomicU64,
     /// Until when a success needs no look at the window.
     slot_ends: AtomicU64,
-    stripes: [Stripe; STRIPES],
+    stripes: Stripes,
     machine: Mutex<Machine>,
 }
 
-/// The successes of some threads since the machine last took them.
+/// What threads count each on a cache line of its own. The first word of a stripe holds the ticket that is counted for, plus
+/// the successes since the machine last took them; or [`LOCKED`] while every success has to go to the machine. The second one
+/// counts refusals.
 #[derive(Debug)]
 #[repr(align(64))]
-struct Stripe {
-    /// The ticket that is counted for, plus the count; [`LOCKED`] while every success has to go to the machine.
-    successes: AtomicU64,
-    refused: AtomicU64,
-}
+struct Stripes([AtomicU64; STRIPES * WORDS]);
 
 /// A stripe that holds so many is emptied before it is full.
 const FULL: u64 = 1 << 31;
@@ -42,7 +40,7 @@ impl Shell {
             // The first call asks, and so finds the settings complete.
             gate: AtomicU64::new(ASK),
             slot_ends: AtomicU64::new(0),
-            stripes: [const { Stripe { successes: AtomicU64::new(LOCKED), refused: AtomicU64::new(0) } }; STRIPES],
+            stripes: Stripes::new(),
             machine: Mutex::new(Machine::new()),
         }
     }
@@ -92,13 +90,14 @@ impl Shell {
     }
 
     pub(super) fn count_refusal(&self) {
-        self.stripes[stripe()].refused.fetch_add(1, Relaxed);
+        self.stripes.0[stripe() * WORDS + 1].fetch_add(1, Relaxed);
     }
 
     /// Counts a success without a lock, where it changes nothing else.
     #[inline]
     pub(super) fn count(&self, ticket: Ticket) -> bool {
-        let stripe = &self.stripes[stripe()].successes;
+        // None on a thread that has counted nothing yet: it takes the long way once.
+        let Some(stripe) = self.stripes.0.get(first_word()) else { return false };
         let mut word = stripe.load(Relaxed);
         // One comparison for all: the stripe counts for this ticket, there is room, and no clock is asked for.
         while word.wrapping_sub(ticket.0) < FULL {
@@ -118,6 +117,8 @@ impl Shell {
 
     /// Counts a call that ended now, whatever that leads to.
     pub(super) fn record(&self, rules: &Rules, ticket: Ticket, mark: Mark, now: Nanos) -> Option<Change> {
+        // The thread has a stripe from now on.
+        let _ = stripe();
         let machine = lock(&self.machine);
         if !machine.issued(ticket) {
             return None;
@@ -144,7 +145,7 @@ impl Shell {
 
     /// How many calls were refused so far.
     pub(super) fn refused(&self) -> u64 {
-        self.stripes.iter().map(|stripe| stripe.refused.load(Relaxed)).sum()
+        self.stripes.refused().map(|refused| refused.load(Relaxed)).sum()
     }
 
     /// Is there anything to remember, as far as a look can tell?
@@ -154,7 +155,7 @@ impl Shell {
 
     fn work<R>(&self, mut machine: MutexGuard<'_, Machine>, rules: &Rules, work: impl FnOnce(&mut Machine) -> R) -> R {
         // From here to the end successes come for the lock: none is lost between the taking and the decision.
-        let taken = self.stripes.iter().map(|stripe| stripe.successes.swap(LOCKED, Acquire));
+        let taken = self.stripes.successes().map(|successes| successes.swap(LOCKED, Acquire));
         let successes = taken.map(|word| if word == LOCKED { 0 } else { word & u64::from(u32::MAX) }).sum();
         machine.successes(rules, successes);
         let done = work(&mut machine);
@@ -164,11 +165,31 @@ impl Shell {
         if let Gate::Closed(ticket) = gate
             && !machine.is_watchful(rules)
         {
-            self.stripes.iter().for_each(|stripe| stripe.successes.store(ticket.0, Release));
+            self.stripes.successes().for_each(|successes| successes.store(ticket.0, Release));
         }
         // Last, so that who reads it finds everything else in place.
         self.gate.store(gate.word(rules.reads_clock_at_end()), Release);
         done
+    }
+}
+
+impl Stripes {
+    const fn new() -> Self {
+        let mut words = [const { AtomicU64::new(0) }; STRIPES * WORDS];
+        let mut first = 0;
+        while first < words.len() {
+            words[first] = AtomicU64::new(LOCKED);
+            first += WORDS;
+        }
+        Self(words)
+    }
+
+    fn successes(&self) -> impl Iterator<Item = &AtomicU64> {
+        self.0.iter().step_by(WORDS)
+    }
+
+    fn refused(&self) -> impl Iterator<Item = &AtomicU64> {
+        self.0[1..].iter().step_by(WORDS)
     }
 }
 
@@ -228,10 +249,10 @@ mod tests {
 
     #[test]
     fn a_full_stripe_is_emptied_and_nothing_is_lost_or_spills_into_the_generation() {
-        let (shell, rules) = (Shell::new(), Rules::DEFAULT);
+        let (shell, rules, _) = (Shell::new(), Rules::DEFAULT, stripe());
         shell.with(&rules, |_| ());
         let ticket = shell.admit_at_once().unwrap();
-        shell.stripes[stripe()].successes.store(ticket.0 + FULL - 1, Relaxed);
+        shell.stripes.0[stripe() * WORDS].store(ticket.0 + FULL - 1, Relaxed);
         assert!(shell.count(ticket));
         assert!(!shell.count(ticket));
         shell.record(&rules, ticket, Mark::default(), 0);
@@ -241,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_success_that_may_open_the_breaker_goes_to_the_machine() {
-        let (shell, rules) = (Shell::new(), Rules::DEFAULT);
+        let (shell, rules, _) = (Shell::new(), Rules::DEFAULT, stripe());
         shell.with(&rules, |_| ());
         let ticket = shell.admit_at_once().unwrap();
         assert!(shell.count(ticket), "nothing is held against the other side");

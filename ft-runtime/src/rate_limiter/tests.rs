@@ -10,7 +10,7 @@ use tokio::time::{Instant, advance, sleep, timeout};
 
 use super::RateLimiter;
 use crate::testing::VirtualTime;
-use crate::{Deadline, Rejected, Shared};
+use crate::{Deadline, Keyed, Rejected, Shared};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -254,6 +254,25 @@ fn tasks_and_threads_wait_in_one_queue() {
     });
     assert_eq!(*order.lock().unwrap(), ["first", "a thread", "a task", "another thread"]);
     assert_eq!(limiter.waiting(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_51_one_rate_for_each_key_and_no_more_than_may_be() {
+    static HOSTS: Keyed<RateLimiter> = Keyed::new(RateLimiter::new(10).burst(2)).max_keys(2);
+    for _ in 0..2 {
+        assert_eq!(HOSTS.of("busy").run(nothing()).await, Ok(()));
+    }
+    assert_eq!(HOSTS.of("busy").run(nothing()).await, limited(100 * MS));
+    assert_eq!(HOSTS.of("other").run(nothing()).await, Ok(()));
+    advance(100 * MS).await;
+    // `other` has recovered and may be forgotten, `busy` has not.
+    for key in 0..100 {
+        drop(HOSTS.of(&key));
+        assert_eq!(HOSTS.entries().len(), 2);
+    }
+    assert!(HOSTS.get("busy").is_some());
+    assert_eq!(HOSTS.of("busy").run(nothing()).await, Ok(()));
+    assert_eq!(HOSTS.of("busy").run(nothing()).await, limited(100 * MS));
 }
 
 #[test]
