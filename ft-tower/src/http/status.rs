@@ -93,7 +93,7 @@ mod tests {
                 408 | 500 | 502 | 504 => Some(FaultKind::Transient),
                 _ => None,
             };
-            assert_eq!(answer(status, &[]), kind.map(|kind| Class::new(kind)), "{status}");
+            assert_eq!(answer(status, &[]), kind.map(Class::new), "{status}");
         }
     }
 
