@@ -248,6 +248,16 @@ mod tests {
     }
 
     #[test]
+    fn the_first_call_of_a_site_and_the_first_of_a_thread_count_once_each() {
+        let (known, new) = (site!("known"), site!("new"));
+        known.enter();
+        std::thread::spawn(|| known.enter()).join().unwrap();
+        assert_eq!(known.calls(), 2);
+        new.enter();
+        assert_eq!((known.calls(), new.calls()), (2, 1));
+    }
+
+    #[test]
     fn a_site_is_listed_once_it_was_called_and_counts_its_calls() {
         let site = site!("counted");
         assert!(!sites().iter().any(|listed| listed.path() == "counted"));
