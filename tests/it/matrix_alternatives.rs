@@ -117,7 +117,7 @@ fn sync_instead(calls: &Calls) -> Result<u32, Flaky> {
     Ok(calls.count() * 10)
 }
 
-#[fallback(with = |error| if error == Flaky::NotYet { Ok(calls.count() * 100) } else { return Err(error) })]
+#[fallback(with = |error| if error == Flaky::NotYet { Ok(calls.count() * 100) } else { Err(error)? })]
 fn sync_closure(calls: &mut Calls) -> Result<u32, Flaky> {
     calls.fails_once()
 }
