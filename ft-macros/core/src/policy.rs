@@ -152,8 +152,19 @@ impl Policy {
         word == "max_keys" && self.shape == Shape::Share
     }
 
-    /// The attribute to name when this word stands at one that does not reserve it.
-    pub(crate) fn owner(word: &str) -> Option<&'static str> {
-        POLICIES.iter().find(|policy| policy.reserves(word)).map(|policy| policy.attribute)
+    /// The attributes to name when this word stands at one that does not reserve it.
+    pub(crate) fn owners(word: &str) -> Option<String> {
+        let owners: Vec<String> = POLICIES
+            .iter()
+            .filter(|policy| policy.reserves(word))
+            .map(|policy| format!("`#[{}]`", policy.attribute))
+            .collect();
+        let (last, others) = owners.split_last()?;
+        Some(if others.is_empty() { last.clone() } else { format!("{} and {last}", others.join(", ")) })
+    }
+
+    /// Whether any attribute has this word for its own.
+    pub(crate) fn is_reserved(word: &str) -> bool {
+        POLICIES.iter().any(|policy| policy.reserves(word))
     }
 }

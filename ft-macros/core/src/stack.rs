@@ -216,6 +216,12 @@ fn check(layers: &[Layer], supplied: &Supplied, errors: &mut Errors) {
                         format!("put `#[checkpoint]` on top, above `#[{}]`: all attempts of a step belong inside its one record", above.policy.attribute),
                     );
                 }
+                if above.policy.shape == Shape::Share {
+                    errors.at(
+                        above.span,
+                        format!("put `#[checkpoint]` on top, above `#[{}]`: each run records the step, also where it shares an execution", above.policy.attribute),
+                    );
+                }
             }
         }
     }
