@@ -28,7 +28,7 @@ pub use call::{BulkheadCalls, BulkheadRun, BulkheadWith};
 /// Lets so many calls run at a time; a few more may wait, the others are refused at once.
 ///
 /// It keeps a slow dependency from taking every thread, connection and byte of the program with it: what is beyond the
-/// limit fails fast, with [`Rejected::BulkheadFull`], which never reached the other side.
+/// limit fails fast, with [`Rejected::BulkheadFull`](crate::Rejected::BulkheadFull), which never reached the other side.
 ///
 /// State is shared by reference: a `static`, an `Arc`, or the attribute's own; clones of a layer share it too.
 ///
@@ -190,7 +190,7 @@ impl Bulkhead {
     ///
     /// # Errors
     ///
-    /// Its own; [`Rejected::BulkheadFull`] when there was no room in time.
+    /// Its own; [`Rejected::BulkheadFull`](crate::Rejected::BulkheadFull) when there was no room in time.
     #[inline]
     pub fn run<T, E, F>(&self, future: F) -> BulkheadRun<&Self, F, E>
     where

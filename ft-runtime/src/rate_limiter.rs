@@ -182,7 +182,7 @@ impl RateLimiter {
     ///
     /// # Errors
     ///
-    /// Its own; [`Rejected::RateLimited`] when it would have to wait too long.
+    /// Its own; [`Rejected::RateLimited`](crate::Rejected::RateLimited) when it would have to wait too long.
     #[inline]
     pub fn run<T, E, F>(&self, future: F) -> RateLimiterRun<&Self, F, E>
     where

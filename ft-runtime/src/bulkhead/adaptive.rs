@@ -299,7 +299,7 @@ mod tests {
         let changes: Vec<_> = (0..100).filter_map(|number| controller.learn(stuck(number))).collect();
         assert_eq!(changes, [(100, 50)]);
         // And those of the same burst that answer later still.
-        let late = Call { ended: 9_000 * MS, ..stuck(99) };
+        let late = Call { ended: 9_000 * MS, in_flight: 100, ..stuck(99) };
         assert!((0..1_000).all(|_| controller.learn(late).is_none()));
     }
 

@@ -16,7 +16,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let database = Script::from_fn(|call| if call < 3 { Err(io::Error::from(io::ErrorKind::TimedOut)) } else { Ok("row") });
-/// let call = Retry::new().call(|| database.play_async());
+/// let retry = Retry::new();
+/// let call = retry.call(|| database.play_async());
 /// assert_eq!(AttemptCap::at_most(3).without_waits().scope(call).await.unwrap(), "row");
 /// assert_eq!(database.calls(), 3);
 /// # }
