@@ -97,9 +97,9 @@ impl Service<u32> for Server {
         let running = Running(Arc::clone(&self.running));
         Box::pin(async move {
             let _running = running;
-            tokio::time::sleep(if call % 11 == 0 { 3600 * SECOND } else { 5 * MS }).await;
-            assert!(call % 100 != 0, "one in a hundred");
-            if call % 7 == 0 { Err(Failure::Broken) } else { Ok(id) }
+            tokio::time::sleep(if call.is_multiple_of(11) { 3600 * SECOND } else { 5 * MS }).await;
+            assert!(!call.is_multiple_of(100), "one in a hundred");
+            if call.is_multiple_of(7) { Err(Failure::Broken) } else { Ok(id) }
         })
     }
 }
