@@ -13,7 +13,7 @@ use crate::sync::{Mutex, lock};
 mod flight;
 
 use flight::AnyFlight;
-pub use flight::{Coalesced, Plain, Shares, Work};
+pub use flight::{Coalesced, Shares};
 
 /// Lets calls with the same key share one execution: the first one runs, the others wait for its outcome and get a clone
 /// of it.
@@ -232,15 +232,8 @@ impl<P: Deref<Target = Coalesce>, T, E> CoalesceCalls<P, T, E> {
 
     /// Runs the call, or waits for an equal one that is running. Which it is is known at the first poll.
     #[inline]
-    pub fn run<F: Future<Output = Result<T, E>>>(self, call: F) -> Coalesced<P, T, E, Plain<F>> {
-        self.work(Plain::new(call))
-    }
-
-    /// As [`run`](Self::run), for work that can be set aside while another call runs.
-    #[doc(hidden)]
-    #[inline]
-    pub fn work<W: Work<Output = Result<T, E>>>(self, work: W) -> Coalesced<P, T, E, W> {
-        Coalesced::new(self, work)
+    pub fn run<F: Future<Output = Result<T, E>>>(self, call: F) -> Coalesced<P, T, E, F> {
+        Coalesced::new(self, call)
     }
 }
 

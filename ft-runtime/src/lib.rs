@@ -136,7 +136,7 @@ pub use wait::{Wait, Waiting};
 /// What `ft-tower` needs beyond the documented surface. Not for anybody else, and without any promise.
 #[doc(hidden)]
 pub mod door {
-    pub use crate::coalesce::{Plain, Shares, Work};
+    pub use crate::coalesce::Shares;
     pub use crate::hedge::{Again, Extra};
     pub use crate::deadline::{under, under_blocking};
     pub use crate::observe::refused;

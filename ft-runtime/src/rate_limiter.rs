@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::ops::Deref;
 use std::sync::atomic::Ordering;
 use std::task;
 use std::time::Duration;
@@ -169,6 +170,12 @@ impl RateLimiter {
     #[inline]
     pub fn calls<R: Refusable>(&self) -> RateLimiterCalls<&Self, R::Value, R::Error> {
         RateLimiterCalls::begin(self)
+    }
+
+    /// As [`calls`](Self::calls), for a session that holds the limiter: a future that a layer answers with.
+    #[inline]
+    pub fn calls_of<R: Refusable, P: Deref<Target = Self>>(limiter: P) -> RateLimiterCalls<P, R::Value, R::Error> {
+        RateLimiterCalls::begin(limiter)
     }
 
     /// Runs the future when its turn comes.

@@ -1,22 +1,21 @@
 //! One execution for many equal requests, as a layer.
 
 use std::fmt;
-use std::future::Future;
-use std::mem;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use ft_runtime::{Coalesce, Coalesced, FromRejected, Shared, Site};
-use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::asking::Asking;
+use crate::oneshot::Oneshot;
 
 /// Lets requests with the same key share one execution, as the [`Coalesce`] says.
 ///
-/// The first one uses the service that was made ready. Those that wait give their readiness back, and make a clone of the
-/// service ready when they take over.
+/// # Readiness
+///
+/// The service is always ready: whoever only waits for the outcome of another request needs nothing of the service inside,
+/// and finds that other request also while the service inside has no room for a second one. The request that runs makes a
+/// clone of it ready first. An error of `poll_ready` inside is the outcome of that request, and of those who share it.
 ///
 /// ```
 /// use ft_runtime::{Coalesce, Error};
@@ -89,50 +88,19 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = CoalesceFuture<S, Req>;
+    type Future = Coalesced<Shared<Coalesce>, S::Response, S::Error, Oneshot<S, Req>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+    /// Always ready: nothing is reserved before it is known who runs.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let clone = self.inner.clone();
-        let readied = mem::replace(&mut self.inner, clone);
         let calls = Coalesce::calls_of::<Result<S::Response, S::Error>, _>(self.layer.policy.clone());
         let calls = match self.layer.site {
             Some(site) => calls.at(site.enter()),
             None => calls,
         };
-        let calls = calls.key(&(self.layer.key)(&request));
-        CoalesceFuture { call: calls.work(Asking::readied(readied, request)) }
-    }
-}
-
-type Call<S, Req> =
-    Coalesced<Shared<Coalesce>, <S as Service<Req>>::Response, <S as Service<Req>>::Error, Asking<S, Req>>;
-
-pin_project! {
-    /// The answer of a [`CoalesceService`].
-    #[must_use = "futures do nothing unless polled"]
-    pub struct CoalesceFuture<S, Req>
-    where
-        S: Service<Req>,
-    {
-        #[pin]
-        call: Call<S, Req>,
-    }
-}
-
-impl<S: Service<Req>, Req> fmt::Debug for CoalesceFuture<S, Req> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CoalesceFuture").field("call", &self.call).finish()
-    }
-}
-
-impl<S: Service<Req> + Clone, Req> Future for CoalesceFuture<S, Req> {
-    type Output = Result<S::Response, S::Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().call.poll(cx)
+        calls.key(&(self.layer.key)(&request)).run(Oneshot::new(self.inner.clone(), request))
     }
 }

@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::asking::Asking;
+use crate::oneshot::Oneshot;
 
 /// Makes a request a second time when its answer takes unusually long, as the [`Hedge`] says.
 ///
@@ -148,10 +148,10 @@ struct Requests<S, Req> {
 }
 
 impl<S: Service<Req> + Clone, Req: Clone> Extra for Requests<S, Req> {
-    type Call = Asking<S, Req>;
+    type Call = Oneshot<S, Req>;
 
-    fn start(&mut self) -> Asking<S, Req> {
-        Asking::unready(self.service.clone(), self.request.clone())
+    fn start(&mut self) -> Oneshot<S, Req> {
+        Oneshot::new(self.service.clone(), self.request.clone())
     }
 }
 
@@ -162,7 +162,7 @@ type Race<S, J, Req> = Hedging<
     J,
     <S as Service<Req>>::Future,
     Requests<S, Req>,
-    Asking<S, Req>,
+    Oneshot<S, Req>,
 >;
 
 pin_project! {

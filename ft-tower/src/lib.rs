@@ -18,7 +18,6 @@
 //! Layers stack from the outside in, as `ServiceBuilder` writes them, in the same order as attributes:
 //! [`ft_runtime`](ft_runtime#order) recommends one.
 
-mod asking;
 mod bulkhead;
 mod chaos;
 mod circuit_breaker;
@@ -38,7 +37,7 @@ mod timeout;
 pub use bulkhead::{BulkheadLayer, BulkheadService};
 pub use chaos::{ChaosLayer, ChaosService};
 pub use circuit_breaker::{CircuitBreakerLayer, CircuitBreakerResponse, CircuitBreakerService};
-pub use coalesce::{CoalesceFuture, CoalesceLayer, CoalesceService};
+pub use coalesce::{CoalesceLayer, CoalesceService};
 pub use failover::{Failover, FailoverFuture};
 pub use fallback::{FallbackFuture, FallbackLayer, FallbackService};
 pub use hedge::{HedgeFuture, HedgeLayer, HedgeService};

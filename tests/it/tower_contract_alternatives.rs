@@ -97,9 +97,8 @@ async fn case_37_all_work_over_a_concurrency_limit_of_one() {
         answers.push(tokio::time::timeout(Duration::from_secs(9), caller).await.expect("woken").unwrap());
     }
     assert_eq!(answers, [Ok(1), Ok(1), Ok(2)]);
-    // One after the other: the next request is made when there is a place, and so finds nobody to share with; the extra
-    // one of a hedge waits for that place too, and is gone when the first one is done.
-    assert_eq!(calls.load(Ordering::SeqCst), 3);
+    // One after the other; the extra one of a hedge waits for the place too, and is gone when the first one is done.
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,6 +139,21 @@ async fn case_38_readiness_that_is_not_used_is_given_back() {
     drop(quiet);
     let asked = tokio::time::timeout(Duration::from_secs(1), limited.oneshot(7)).await;
     assert_eq!(asked.expect("the place is free"), Ok(7));
+}
+
+/// While the only place inside is taken nothing is ready there, and those who only want the outcome need not be.
+#[tokio::test(start_paused = true)]
+async fn case_41_equal_requests_share_one_execution_also_over_a_place_for_one() {
+    let (slow, calls) = Slow::new(100 * MS);
+    let shared = ServiceBuilder::new()
+        .layer(CoalesceLayer::new(Arc::new(Coalesce::new()), |_: &u32| "all"))
+        .concurrency_limit(1)
+        .service(slow);
+    let asking: Vec<_> = (0..10).map(|id| tokio::spawn(shared.clone().oneshot(id))).collect();
+    for asking in asking {
+        assert_eq!(asking.await.unwrap(), Ok(0));
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
 }
 
 /// Ten requests wait for one execution that holds one of two places; another user of the service gets the second one.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ft_runtime::{Bulkhead, Error, RateLimiter, Rejected};
+use ft_runtime::{Bulkhead, Error, Keyed, RateLimiter, Rejected};
 use ft_tower::{BulkheadLayer, RateLimiterLayer};
 use tokio::time::Instant;
 use tower::limit::ConcurrencyLimit;
@@ -201,4 +201,35 @@ async fn case_48_clones_and_the_services_of_several_connections_share_one_limit(
         }
         assert_eq!(admitted, 5);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_key_has_a_limit_of_its_own_and_a_full_one_holds_nothing_of_the_service_inside() {
+    static PLACES: Keyed<Bulkhead> = Keyed::new(Bulkhead::new(1).queue(1));
+    static RATES: Keyed<RateLimiter> = Keyed::new(RateLimiter::new(1).per(Duration::from_secs(3600)));
+    let answer = |tenant: &'static str| async move {
+        tokio::time::sleep(MS).await;
+        Ok::<_, Error<Wrong>>(tenant)
+    };
+    let inside = ConcurrencyLimit::new(service_fn(answer), 2);
+    let tenant = |tenant: &&'static str| *tenant;
+
+    let service = BulkheadLayer::keyed(&PLACES, tenant).layer(inside.clone());
+    let mut requests: Vec<_> = ["red"; 3].map(|tenant| tokio::spawn(service.clone().oneshot(tenant))).into();
+    tokio::task::yield_now().await;
+    // One red one runs, one waits for it, one is refused: the second place inside is free for blue.
+    assert_eq!((PLACES.of("red").in_flight(), PLACES.of("red").waiting()), (1, 1));
+    let asked = Instant::now();
+    assert_eq!(service.oneshot("blue").await, Ok("blue"));
+    assert_eq!(asked.elapsed(), MS);
+    assert_eq!(requests.pop().unwrap().await.unwrap(), Err(Error::Rejected(Rejected::BulkheadFull)));
+    for request in requests {
+        assert_eq!(request.await.unwrap(), Ok("red"));
+    }
+    assert_eq!(PLACES.entries().iter().map(|(_, places)| places.in_flight()).sum::<u32>(), 0);
+
+    let service = RateLimiterLayer::keyed(&RATES, tenant).layer(inside);
+    let limited = |outcome: Result<_, _>| matches!(outcome, Err(Error::Rejected(Rejected::RateLimited { .. })));
+    assert!(!limited(service.clone().oneshot("red").await) && limited(service.clone().oneshot("red").await));
+    assert!(!limited(service.oneshot("blue").await));
 }

@@ -12,20 +12,10 @@ use pin_project_lite::pin_project;
 
 use super::{Bulkhead, Joined, PLAIN, POLICY};
 use crate::observe;
-use crate::outcome::Refusable;
 use crate::rejected::{FromRejected, Rejected};
-use crate::shared::Shared;
 use crate::site::{Entered, Site};
 use crate::time;
 use crate::turn::Ticket;
-
-impl Shared<Bulkhead> {
-    /// As [`Bulkhead::calls`], for a session that shares the bulkhead: the future that a layer answers with.
-    #[inline]
-    pub fn into_calls<R: Refusable>(self) -> BulkheadCalls<Self, R::Value, R::Error> {
-        BulkheadCalls::begin(self)
-    }
-}
 
 /// A bulkhead with a site, ready to run calls.
 #[derive(Clone, Copy, Debug)]

@@ -54,57 +54,20 @@ enum Seat<T, E> {
     Over,
 }
 
-/// What a call does when it runs.
-#[doc(hidden)]
-pub trait Work {
-    /// What comes of it.
-    type Output;
-
-    /// Runs it.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output>;
-
-    /// Another call runs, for now: what is held only to run can be given back.
-    fn set_aside(self: Pin<&mut Self>) {}
-}
-
-pin_project! {
-    /// A future as [`Work`], which holds nothing before it runs.
-    #[derive(Debug)]
-    pub struct Plain<F> {
-        #[pin]
-        future: F,
-    }
-}
-
-impl<F> Plain<F> {
-    pub(super) fn new(future: F) -> Self {
-        Self { future }
-    }
-}
-
-impl<F: Future> Work for Plain<F> {
-    type Output = F::Output;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        self.project().future.poll(cx)
-    }
-}
-
 pin_project! {
     /// A call that may share its execution; see [`CoalesceCalls::run`].
     #[must_use = "futures do nothing unless polled"]
-    pub struct Coalesced<P, T, E, W>
+    pub struct Coalesced<P, T, E, F>
     where
         P: Deref<Target = Coalesce>,
     {
         calls: CoalesceCalls<P, T, E>,
         seat: Seat<T, E>,
         #[pin]
-        work: Option<W>,
+        call: Option<F>,
     }
 
-    impl<P, T, E, W> PinnedDrop for Coalesced<P, T, E, W>
+    impl<P, T, E, F> PinnedDrop for Coalesced<P, T, E, F>
     where
         P: Deref<Target = Coalesce>,
     {
@@ -113,21 +76,21 @@ pin_project! {
             // Also when dropping the work panics, or those who wait would wait for ever.
             let _leaves = Leaves { seat: this.seat, calls: this.calls };
             // Before somebody else begins: it is one at a time.
-            this.work.set(None);
+            this.call.set(None);
         }
     }
 }
 
-impl<P, T, E, W> Coalesced<P, T, E, W>
+impl<P, T, E, F> Coalesced<P, T, E, F>
 where
     P: Deref<Target = Coalesce>,
 {
-    pub(super) fn new(calls: CoalesceCalls<P, T, E>, work: W) -> Self {
-        Self { calls, seat: Seat::New, work: Some(work) }
+    pub(super) fn new(calls: CoalesceCalls<P, T, E>, call: F) -> Self {
+        Self { calls, seat: Seat::New, call: Some(call) }
     }
 }
 
-impl<P, T, E, W> fmt::Debug for Coalesced<P, T, E, W>
+impl<P, T, E, F> fmt::Debug for Coalesced<P, T, E, F>
 where
     P: Deref<Target = Coalesce>,
 {
@@ -136,10 +99,10 @@ where
     }
 }
 
-impl<P, T, E, W> Future for Coalesced<P, T, E, W>
+impl<P, T, E, F> Future for Coalesced<P, T, E, F>
 where
     P: Deref<Target = Coalesce>,
-    W: Work<Output = Result<T, E>>,
+    F: Future<Output = Result<T, E>>,
 {
     type Output = Result<T, E>;
 
@@ -147,19 +110,16 @@ where
         let mut this = self.project();
         loop {
             // Gone only when the outcome was returned.
-            let Some(work) = this.work.as_mut().as_pin_mut() else { return Poll::Pending };
+            let Some(call) = this.call.as_mut().as_pin_mut() else { return Poll::Pending };
             let outcome = match this.seat {
                 Seat::New => {
                     *this.seat = join(this.calls);
-                    if let Seat::Waits(..) = this.seat {
-                        work.set_aside();
-                    }
                     continue;
                 }
-                Seat::Alone => std::task::ready!(work.poll(cx)),
+                Seat::Alone => std::task::ready!(call.poll(cx)),
                 Seat::Leads(flight) => {
                     let panicked = Panicked { calls: this.calls, flight };
-                    let polled = work.poll(cx);
+                    let polled = call.poll(cx);
                     if let Poll::Ready(outcome) = &polled {
                         flight.land(this.calls, outcome);
                     }
@@ -178,7 +138,7 @@ where
                 Seat::Over => return Poll::Pending,
             };
             *this.seat = Seat::Over;
-            this.work.set(None);
+            this.call.set(None);
             return Poll::Ready(outcome);
         }
     }

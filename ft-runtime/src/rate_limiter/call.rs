@@ -12,20 +12,10 @@ use pin_project_lite::pin_project;
 
 use super::{Joined, POLICY, RateLimiter, Turn};
 use crate::observe;
-use crate::outcome::Refusable;
 use crate::rejected::{FromRejected, Rejected};
-use crate::shared::Shared;
 use crate::site::{Entered, Site};
 use crate::time;
 use crate::turn::Ticket;
-
-impl Shared<RateLimiter> {
-    /// As [`RateLimiter::calls`], for a session that shares the limiter: the future that a layer answers with.
-    #[inline]
-    pub fn into_calls<R: Refusable>(self) -> RateLimiterCalls<Self, R::Value, R::Error> {
-        RateLimiterCalls::begin(self)
-    }
-}
 
 /// A rate limiter with a site, ready to run calls.
 #[derive(Clone, Copy, Debug)]

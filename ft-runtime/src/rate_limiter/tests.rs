@@ -53,10 +53,11 @@ async fn case_45_turns_come_in_the_order_of_arrival_with_three_polls_for_each_wh
     let tasks: Vec<_> = (0..=WAITING)
         .map(|number| {
             let (order, polls) = (Arc::clone(&order), Arc::clone(&polls));
-            let mut waiting = Box::pin(limiter.clone().into_calls::<Result<(), Rejected>>().run(async move {
-                order.lock().unwrap().push((number, began.elapsed()));
-                Ok(())
-            }));
+            let mut waiting =
+                Box::pin(RateLimiter::calls_of::<Result<(), Rejected>, _>(limiter.clone()).run(async move {
+                    order.lock().unwrap().push((number, began.elapsed()));
+                    Ok(())
+                }));
             tokio::spawn(std::future::poll_fn(move |cx| {
                 polls.fetch_add(1, Ordering::SeqCst);
                 waiting.as_mut().poll(cx)
@@ -80,8 +81,9 @@ async fn case_46_a_wait_that_cannot_fit_is_refused_at_once_and_says_when_it_woul
     let began = Instant::now();
     assert_eq!(limiter.run(nothing()).await, Ok(()));
     // Two fit within 250 ms, at 100 and 200.
-    let waiting: Vec<_> =
-        (0..2).map(|_| tokio::spawn(limiter.clone().into_calls::<Result<(), Rejected>>().run(nothing()))).collect();
+    let waiting: Vec<_> = (0..2)
+        .map(|_| tokio::spawn(RateLimiter::calls_of::<Result<(), Rejected>, _>(limiter.clone()).run(nothing())))
+        .collect();
     tokio::task::yield_now().await;
     assert_eq!(limiter.run(nothing()).await, limited(300 * MS));
     let late = Deadline::after(50 * MS).scope(limiter.run(nothing())).await;
@@ -126,7 +128,7 @@ async fn case_44_who_gives_up_takes_nothing_of_the_rate_with_it() {
         let began = Instant::now();
         let tasks: Vec<_> = (0..100)
             .map(|number| {
-                let call = limiter.clone().into_calls::<Result<(), Rejected>>().run(nothing());
+                let call = RateLimiter::calls_of::<Result<(), Rejected>, _>(limiter.clone()).run(nothing());
                 let gives_up = if number % 2 == 0 { random.u32(..100) * MS } else { Duration::MAX };
                 tokio::spawn(async move { timeout(gives_up, call).await.is_ok() })
             })
@@ -146,8 +148,8 @@ async fn when_the_first_one_leaves_the_next_one_is_told() {
     let limiter = shared(RateLimiter::new(100).max_wait(Duration::MAX));
     limiter.run(nothing()).await.unwrap();
     let began = Instant::now();
-    let first = tokio::spawn(limiter.clone().into_calls::<Result<(), Rejected>>().run(nothing()));
-    let second = tokio::spawn(limiter.clone().into_calls::<Result<(), Rejected>>().run(nothing()));
+    let first = tokio::spawn(RateLimiter::calls_of::<Result<(), Rejected>, _>(limiter.clone()).run(nothing()));
+    let second = tokio::spawn(RateLimiter::calls_of::<Result<(), Rejected>, _>(limiter.clone()).run(nothing()));
     sleep(3 * MS).await;
     assert_eq!(limiter.waiting(), 2);
     first.abort();

@@ -29,9 +29,10 @@ impl Code {
     /// The code in the head of an answer, where there is one: the whole answer is there, without messages.
     #[inline]
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let value = headers.get(STATUS)?;
+        headers.get(STATUS)?;
         // The protocol says so: what cannot be read is UNKNOWN.
-        Some(value.to_str().ok().and_then(|code| code.trim().parse().ok()).map_or(Self::UNKNOWN, Self))
+        let code = text(headers, STATUS).filter(|code| is_number(code)).and_then(|code| code.parse().ok());
+        Some(code.map_or(Self::UNKNOWN, Self))
     }
 
     pub(super) fn header(self) -> HeaderValue {
@@ -60,11 +61,18 @@ pub(super) fn class(code: Code, headers: &HeaderMap) -> Option<Class> {
 }
 
 /// The server's pushback: a wait, or (inside) none where it asked not to be called again, which is also the meaning of what
-/// cannot be read.
+/// cannot be read. Of several the strictest.
 fn pushback(headers: &HeaderMap) -> Option<Option<Duration>> {
-    headers.get(PUSHBACK)?;
-    let wait = text(headers, PUSHBACK).filter(|value| is_number(value));
-    Some(wait.map(|digits| Duration::from_millis(digits.parse().unwrap_or(u64::MAX))))
+    let mut longest = None;
+    for value in headers.get_all(PUSHBACK) {
+        let Some(digits) = value.to_str().ok().map(str::trim).filter(|digits| is_number(digits)) else {
+            return Some(None);
+        };
+        // Only digits: what does not fit is too large.
+        let wait = Duration::from_millis(digits.parse().unwrap_or(u64::MAX));
+        longest = longest.max(Some(wait));
+    }
+    longest.map(Some)
 }
 
 /// Is this the head of a gRPC request?
@@ -107,11 +115,20 @@ mod tests {
         for told in ["-1", "", "soon", "1.5"] {
             assert_eq!(class(told), Class::new(FaultKind::Transient).barred(GaveUp::ToldNotTo), "{told:?}");
         }
+        let twice = |first, second| {
+            let mut headers = head(&[(PUSHBACK, first)]);
+            headers.append(PUSHBACK, HeaderValue::from_static(second));
+            super::class(Code::UNAVAILABLE, &headers).unwrap()
+        };
+        assert_eq!(twice("5", "250"), wait(250), "the longer one");
+        assert_eq!(twice("5", "-1"), Class::new(FaultKind::Transient).barred(GaveUp::ToldNotTo), "the stricter one");
     }
 
     #[test]
     fn a_status_that_cannot_be_read_is_unknown() {
         assert_eq!(Code::of(&head(&[(STATUS, "fourteen")])), Some(Code::UNKNOWN));
+        assert_eq!(Code::of(&head(&[(STATUS, "+14")])), Some(Code::UNKNOWN));
+        assert_eq!(Code::of(&head(&[(STATUS, "270")])), Some(Code::UNKNOWN));
         assert_eq!(Code::of(&head(&[(STATUS, "14")])), Some(Code::UNAVAILABLE));
         assert_eq!(Code::of(&head(&[])), None);
     }

@@ -67,11 +67,18 @@ impl<S, L: Layer<Fallible<S>>> Layer<S> for AnswerRefusalsLayer<L> {
 }
 
 /// The service that [`AnswerRefusalsLayer`] makes: outside the layers.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct AnswerRefusals<S> {
     inner: S,
     /// Readiness was refused: the next call gets to know.
     refused: Option<Rejected>,
+}
+
+/// A clone was not refused anything.
+impl<S: Clone> Clone for AnswerRefusals<S> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), refused: None }
+    }
 }
 
 impl<S, B, R, E> Service<Request<B>> for AnswerRefusals<S>
@@ -235,8 +242,42 @@ mod tests {
     use crate::http::{ByStatus, retry_after};
     use ft_runtime::FaultKind;
     use ft_runtime::judge::{Class, Classify};
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use tower::ServiceExt;
 
     const SOON: Duration = Duration::from_millis(1500);
+
+    /// Refuses to become ready while it is told to.
+    #[derive(Clone)]
+    struct Refuses(Arc<AtomicBool>);
+
+    impl Service<Request<()>> for Refuses {
+        type Response = Response<()>;
+        type Error = Error<Infallible>;
+        type Future = std::future::Ready<Result<Response<()>, Self::Error>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            Poll::Ready(if self.0.load(Ordering::SeqCst) { Err(Rejected::BulkheadFull.into()) } else { Ok(()) })
+        }
+
+        fn call(&mut self, _: Request<()>) -> Self::Future {
+            std::future::ready(Ok(Response::new(())))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_the_answer_to_one_request_and_to_no_clone() {
+        let refuse = Arc::new(AtomicBool::new(true));
+        let mut service = AnswerRefusals { inner: Refuses(Arc::clone(&refuse)), refused: None };
+        service.ready().await.unwrap();
+        let clone = service.clone();
+        refuse.store(false, Ordering::SeqCst);
+        assert_eq!(clone.oneshot(Request::new(())).await.unwrap().status(), 200, "it was not refused");
+        assert_eq!(service.call(Request::new(())).await.unwrap().status(), 503);
+        assert_eq!(service.ready().await.unwrap().call(Request::new(())).await.unwrap().status(), 200);
+    }
 
     #[test]
     fn a_refusal_has_a_status_and_says_when_to_come_back() {

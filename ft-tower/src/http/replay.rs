@@ -7,9 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 
 use ::http::HeaderMap;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use ft_runtime::observe::GaveUp;
 use http_body::{Body, Frame, SizeHint};
+
+mod kept;
+
+use kept::Kept;
 
 /// How much of a body is kept where nothing else is said.
 pub(super) const LIMIT: usize = 64 * 1024;
@@ -23,7 +27,26 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// clone reads on; an earlier one that is still being read ends with [`ReplayError::Superseded`].
 ///
 /// Once the body is longer than the bound, it streams on to whoever is reading, what was kept is dropped, and no clone can
-/// be started any more. What is kept is also dropped as soon as there is no other clone.
+/// be started any more. Nothing is kept, either, where there is no other clone: clone it before it is read.
+///
+/// ```
+/// use bytes::Bytes;
+/// use ft_tower::http::ReplayBody;
+/// use http_body_util::{BodyExt, Full};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// let body = ReplayBody::new(Full::new(Bytes::from("order")), 64 * 1024);
+/// let (first, second) = (body.clone(), body.clone());
+/// assert_eq!(first.collect().await?.to_bytes(), "order");
+/// assert_eq!(second.collect().await?.to_bytes(), "order");   // the same bytes; the source was read once
+/// # Ok(()) }
+/// ```
+///
+/// # Bound
+///
+/// What all clones keep together is at most the bound, however slowly they are read: nothing is read ahead of who reads.
+/// Frames of 1 KiB and more are kept as they are, without a copy; where such a frame is a part of a larger buffer, it is that
+/// buffer which stays.
 #[derive(Debug)]
 pub struct ReplayBody<B> {
     /// `None`: empty from the start, so there is nothing to share.
@@ -68,6 +91,7 @@ struct Tape<B> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lost {
     TooLong,
+    NotKept,
     BrokenOff,
 }
 
@@ -142,6 +166,10 @@ impl<B: Body> Reader<B> {
     where
         B::Error: Into<BoxError>,
     {
+        // It has given everything, whoever reads by now.
+        if self.at == At::End {
+            return Poll::Ready(None);
+        }
         // When this is the last clone, nobody can read it again.
         let keep = Arc::strong_count(&self.tape) > 1;
         let mut tape = lock(&self.tape);
@@ -166,6 +194,8 @@ impl<B> Reader<B> {
         let tape = lock(&self.tape);
         match self.at {
             At::End => true,
+            // Who was overtaken gets an error as well: what it has not given, the newer one took.
+            _ if tape.is_overtaken(self.turn) => false,
             // Who begins where nothing can be given any more gets an error, not an end.
             At::Kept(_) if tape.lost.is_some() => false,
             At::Kept(index) if index < tape.kept.len() => false,
@@ -183,6 +213,7 @@ impl<B> Reader<B> {
         let tape = lock(&self.tape);
         let kept = match self.at {
             At::End => return SizeHint::with_exact(0),
+            _ if tape.is_overtaken(self.turn) => return SizeHint::new(),
             At::Kept(_) if tape.lost.is_some() => return SizeHint::new(),
             At::Kept(index) => tape.kept.bytes_from(index),
             At::Source => 0,
@@ -197,14 +228,21 @@ impl<B> Reader<B> {
     }
 }
 
+impl<B> Tape<B> {
+    fn is_overtaken(&self, turn: u64) -> bool {
+        turn < self.reading
+    }
+}
+
 impl<B: Body> Tape<B> {
     /// The newest clone reads: answers whom to wake, who read before.
     fn take_over(&mut self, turn: u64, at: At) -> Result<Option<Waker>, ReplayError> {
-        if turn < self.reading {
+        if self.is_overtaken(turn) {
             return Err(ReplayError::Superseded);
         }
         match (at, self.lost) {
             (At::Kept(_), Some(Lost::TooLong)) => return Err(ReplayError::TooLong { limit: self.limit }),
+            (At::Kept(_), Some(Lost::NotKept)) => return Err(ReplayError::NotKept),
             (At::Kept(_), Some(Lost::BrokenOff)) => return Err(ReplayError::BrokenOff),
             _ => {}
         }
@@ -233,8 +271,8 @@ impl<B: Body> Tape<B> {
                 None => *at = At::Source,
             },
         }
-        if !keep {
-            self.kept = Kept::default();
+        if !keep && self.kept.bytes > 0 {
+            self.lose(Lost::NotKept);
         }
         let Some(source) = &mut self.source else {
             *at = At::End;
@@ -261,13 +299,16 @@ impl<B: Body> Tape<B> {
     /// A frame of the source on its way to the reader.
     fn passes(&mut self, frame: Frame<B::Data>, keep: bool, at: &mut At) -> Frame<Bytes> {
         let frame = frame.map_data(|mut data| data.copy_to_bytes(data.remaining()));
+        if !keep {
+            self.lose(Lost::NotKept);
+        }
         if let Some(data) = frame.data_ref() {
-            if keep && self.fits(data.len()) {
+            if self.fits(data.len()) {
                 self.kept.push(data);
             }
         } else if let Some(trailers) = frame.trailers_ref() {
             let size = trailers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-            if keep && self.fits(size) {
+            if self.fits(size) {
                 self.trailers = Some(trailers.clone());
             }
             self.source = None;
@@ -290,54 +331,6 @@ impl<B: Body> Tape<B> {
     }
 }
 
-/// The data that was kept. Small frames are put together, so that what is kept per frame has a bound, too.
-#[derive(Debug, Default)]
-struct Kept {
-    chunks: Vec<Bytes>,
-    /// Small frames that wait for more of their kind.
-    tail: BytesMut,
-    bytes: usize,
-}
-
-impl Kept {
-    const SMALL: usize = 1024;
-
-    fn push(&mut self, data: &Bytes) {
-        self.bytes += data.len();
-        if data.len() >= Self::SMALL {
-            self.seal();
-            self.chunks.push(data.clone());
-            return;
-        }
-        self.tail.extend_from_slice(data);
-        if self.tail.len() >= 4 * Self::SMALL {
-            self.seal();
-        }
-    }
-
-    fn seal(&mut self) {
-        if !self.tail.is_empty() {
-            self.chunks.push(self.tail.split().freeze());
-        }
-    }
-
-    fn chunk(&mut self, index: usize) -> Option<Bytes> {
-        if index == self.chunks.len() {
-            self.seal();
-        }
-        self.chunks.get(index).cloned()
-    }
-
-    fn len(&self) -> usize {
-        self.chunks.len() + usize::from(!self.tail.is_empty())
-    }
-
-    fn bytes_from(&self, index: usize) -> u64 {
-        let given: usize = self.chunks.iter().take(index).map(Bytes::len).sum();
-        (self.bytes - given) as u64
-    }
-}
-
 /// Knows whether a body can be sent again.
 #[derive(Debug)]
 pub(super) struct Watch<B>(Option<Weak<Mutex<Tape<B>>>>);
@@ -348,7 +341,7 @@ impl<B> Watch<B> {
         let lost = lock(&tape).lost?;
         Some(match lost {
             Lost::TooLong => GaveUp::BodyTooLong,
-            Lost::BrokenOff => GaveUp::NotRepeatable,
+            Lost::NotKept | Lost::BrokenOff => GaveUp::NotRepeatable,
         })
     }
 }
@@ -364,6 +357,8 @@ pub enum ReplayError {
         /// How much is kept, in bytes.
         limit: usize,
     },
+    /// It was read while there was no other clone, so nothing of it was kept.
+    NotKept,
     /// The body inside failed before.
     BrokenOff,
 }
@@ -375,6 +370,9 @@ impl fmt::Display for ReplayError {
             Self::TooLong { limit } => write!(
                 f,
                 "the body is longer than the {limit} bytes that are kept of it, so it cannot be sent again; raise the limit, or do not retry it"
+            ),
+            Self::NotKept => f.write_str(
+                "the body was read while there was no clone of it, so nothing was kept; clone it before it is read",
             ),
             Self::BrokenOff => f.write_str("the body broke off in an earlier attempt, so it cannot be sent again"),
         }

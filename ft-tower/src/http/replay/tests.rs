@@ -1,6 +1,7 @@
 use super::*;
 use ::http::HeaderValue;
 use http_body_util::{BodyExt, Empty, Full};
+use proptest::prelude::*;
 use std::collections::VecDeque;
 
 /// Gives its frames one by one, counts how many were asked for, and is pending where there is none.
@@ -141,4 +142,152 @@ async fn a_clone_knows_its_length_as_the_body_did() {
 
     let unknown = ReplayBody::new(frames(["x"], false), 100);
     assert_eq!(unknown.size_hint().exact(), None);
+}
+
+#[tokio::test]
+async fn a_clone_of_what_was_read_alone_is_refused_and_not_cut() {
+    let mut alone = ReplayBody::new(frames(["one ", "two ", "three"], true), 100);
+    alone.frame().await.unwrap().unwrap();
+    assert!(!alone.is_replayable(), "nobody kept what was read");
+    assert_eq!(alone.watch().bars(), Some(GaveUp::NotRepeatable));
+    let late = alone.clone();
+    assert!(!late.is_end_stream());
+    assert_eq!(error(read(late).await), ReplayError::NotKept);
+    assert_eq!(read(alone).await.unwrap().0, "two three", "the reader goes on");
+}
+
+#[tokio::test]
+async fn a_clone_that_was_overtaken_never_looks_complete() {
+    let kept = ReplayBody::new(frames(["one ", "two"], false), 100);
+    let mut first = kept.clone();
+    first.frame().await.unwrap().unwrap();
+    assert_eq!(read(kept.clone()).await.unwrap().0, "one two");
+    // Who asks now, between two frames, would end the request here: a body that is cut, and looks whole.
+    assert!(!first.is_end_stream());
+    assert_eq!(first.size_hint().exact(), None);
+    assert_eq!(error(read(first).await), ReplayError::Superseded);
+
+    // Who has given everything has nothing to lose.
+    let kept = ReplayBody::new(frames(["one"], true), 100);
+    let mut first = kept.clone();
+    first.frame().await.unwrap().unwrap();
+    first.frame().await.unwrap().unwrap();
+    read(kept.clone()).await.unwrap();
+    assert!(first.is_end_stream() && first.frame().await.is_none());
+}
+
+/// What is done to a body and its clones.
+#[derive(Clone, Debug)]
+enum Step {
+    Clone,
+    /// Reads a frame of one of those that are there.
+    Read(usize),
+    Drop(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![1 => Just(Step::Clone), 6 => any::<usize>().prop_map(Step::Read), 1 => any::<usize>().prop_map(Step::Drop)]
+}
+
+/// A reader, and what it has given so far.
+struct Read {
+    body: ReplayBody<Frames>,
+    born: usize,
+    given: Vec<u8>,
+    trailers: bool,
+    ended: Option<Option<ReplayError>>,
+}
+
+proptest! {
+    /// Against the plain rule: whoever comes to an end without an error has given all of the body, everybody gives a
+    /// beginning of it, only the newest that was read reads on, and what is kept stays within the bound.
+    #[test]
+    fn whoever_ends_without_an_error_has_given_the_whole_body(
+        sizes in prop::collection::vec(0..3000_usize, 0..8),
+        trailers: bool,
+        breaks_off in prop::option::weighted(0.2, 0..8_usize),
+        limit in 0..8000_usize,
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
+        let mut byte = 0_u8;
+        let data: Vec<Vec<u8>> = sizes
+            .iter()
+            .map(|size| (0..*size).map(|_| { byte = byte.wrapping_add(1); byte }).collect())
+            .collect();
+        let whole = data.concat();
+        let mut source = frames([], trailers);
+        for chunk in data.iter().rev() {
+            source.frames.push_front(Some(Ok(Frame::data(Bytes::from(chunk.clone())))));
+        }
+        let breaks_off = breaks_off.filter(|at| *at < source.frames.len());
+        if let Some(at) = breaks_off {
+            source.frames[at] = Some(Err("cut".into()));
+        }
+        let cx = &mut Context::from_waker(Waker::noop());
+        let first = ReplayBody::new(source, limit);
+        let mut readers = vec![Read { body: first, born: 0, given: Vec::new(), trailers: false, ended: None }];
+        let (mut born, mut newest) = (0, 0);
+        for step in steps {
+            if readers.is_empty() {
+                break;
+            }
+            let index = |at: usize| at % readers.len();
+            match step {
+                Step::Clone => {
+                    born += 1;
+                    let body = readers[0].body.clone();
+                    readers.push(Read { body, born, given: Vec::new(), trailers: false, ended: None });
+                }
+                Step::Drop(at) => drop(readers.remove(index(at))),
+                Step::Read(at) => {
+                    let at = index(at);
+                    let reader = &mut readers[at];
+                    if reader.ended.is_some() {
+                        continue;
+                    }
+                    let (hint, ends) = (reader.body.size_hint(), reader.body.is_end_stream());
+                    let left = (whole.len() - reader.given.len()) as u64;
+                    prop_assert!(hint.lower() <= left, "{hint:?} {left}");
+                    if ends {
+                        prop_assert!(left == 0 && reader.trailers == trailers, "it looks complete and is not");
+                    }
+                    let Poll::Ready(polled) = Pin::new(&mut reader.body).poll_frame(cx) else {
+                        unreachable!("the source is never pending")
+                    };
+                    match polled {
+                        Some(Ok(frame)) => {
+                            prop_assert!(!ends && !reader.trailers);
+                            prop_assert!(reader.born >= newest, "an older one reads on");
+                            newest = reader.born;
+                            match frame.into_data() {
+                                Ok(data) => reader.given.extend_from_slice(&data),
+                                Err(_) => reader.trailers = true,
+                            }
+                            prop_assert!(whole.starts_with(&reader.given), "not a beginning of the body");
+                        }
+                        Some(Err(error)) => {
+                            let ours = error.downcast_ref().copied();
+                            prop_assert!(ours.is_some() || breaks_off.is_some());
+                            prop_assert_eq!(ours == Some(ReplayError::Superseded), reader.born < newest);
+                            // Who cannot begin takes nothing away from whoever reads.
+                            newest = if ours.is_none() { reader.born } else { newest };
+                            reader.ended = Some(ours);
+                        }
+                        None => {
+                            prop_assert_eq!(&reader.given, &whole, "cut");
+                            prop_assert_eq!(reader.trailers, trailers, "its trailers");
+                            newest = newest.max(reader.born);
+                            reader.ended = Some(None);
+                        }
+                    }
+                    if let Some(shared) = &reader.body.reader {
+                        let tape = lock(&shared.tape);
+                        let chunks: usize = tape.kept.chunks.iter().map(Bytes::len).sum::<usize>() + tape.kept.tail.len();
+                        prop_assert_eq!(chunks, tape.kept.bytes);
+                        prop_assert!(chunks <= limit, "over the bound");
+                    }
+                }
+            }
+        }
+    }
 }
