@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::ops::Deref;
 use std::sync::atomic::Ordering;
 use std::task;
 use std::time::Duration;
@@ -71,6 +72,10 @@ use gcra::Gcra;
 ///
 /// One call an interval (`per / rate`, rounded up to the nanosecond), up to `burst` of them at once after a pause: in any
 /// window, wherever it begins, there are at most `burst + window / interval` calls. What counts is when a call begins.
+///
+/// A call that has waited is woken by a timer, which is up to two milliseconds late. What it is late does not move those
+/// after it, or a rate of a thousand a second would come to half of that: of calls that waited, those of two
+/// milliseconds may begin together.
 ///
 /// # Waiting
 ///
@@ -171,6 +176,12 @@ impl RateLimiter {
         RateLimiterCalls::begin(self)
     }
 
+    /// As [`calls`](Self::calls), for a session that holds the limiter: a future that a layer answers with.
+    #[inline]
+    pub fn calls_of<R: Refusable, P: Deref<Target = Self>>(policy: P) -> RateLimiterCalls<P, R::Value, R::Error> {
+        RateLimiterCalls::begin(policy)
+    }
+
     /// Runs the future when its turn comes.
     ///
     /// # Errors
@@ -255,7 +266,7 @@ impl RateLimiter {
             return Turn::Behind;
         }
         let state = self.state.load(Ordering::Relaxed);
-        match self.gcra.decide(theoretical(state), time::nanos()) {
+        match self.gcra.decide_waited(theoretical(state), time::nanos()) {
             Err(wait) => Turn::In(Duration::from_nanos(wait)),
             Ok(next) => {
                 let (_, own) = turns.leave(ticket);

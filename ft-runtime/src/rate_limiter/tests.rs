@@ -53,7 +53,7 @@ async fn case_45_turns_come_in_the_order_of_arrival_with_three_polls_for_each_wh
     let tasks: Vec<_> = (0..=WAITING)
         .map(|number| {
             let (order, polls) = (Arc::clone(&order), Arc::clone(&polls));
-            let mut waiting = Box::pin(limiter.clone().into_calls::<Result<(), Rejected>>().run(async move {
+            let mut waiting = Box::pin(RateLimiter::calls_of::<Result<(), Rejected>, _>(limiter.clone()).run(async move {
                 order.lock().unwrap().push((number, began.elapsed()));
                 Ok(())
             }));
@@ -81,7 +81,7 @@ async fn case_46_a_wait_that_cannot_fit_is_refused_at_once_and_says_when_it_woul
     assert_eq!(limiter.run(nothing()).await, Ok(()));
     // Two fit within 250 ms, at 100 and 200.
     let waiting: Vec<_> =
-        (0..2).map(|_| tokio::spawn(limiter.clone().into_calls::<Result<(), Rejected>>().run(nothing()))).collect();
+        (0..2).map(|_| tokio::spawn(RateLimiter::calls_of::<Result<(), Rejected>, _>(limiter.clone()).run(nothing()))).collect();
     tokio::task::yield_now().await;
     assert_eq!(limiter.run(nothing()).await, limited(300 * MS));
     let late = Deadline::after(50 * MS).scope(limiter.run(nothing())).await;
@@ -126,7 +126,7 @@ async fn case_44_who_gives_up_takes_nothing_of_the_rate_with_it() {
         let began = Instant::now();
         let tasks: Vec<_> = (0..100)
             .map(|number| {
-                let call = limiter.clone().into_calls::<Result<(), Rejected>>().run(nothing());
+                let call = RateLimiter::calls_of::<Result<(), Rejected>, _>(limiter.clone()).run(nothing());
                 let gives_up = if number % 2 == 0 { random.u32(..100) * MS } else { Duration::MAX };
                 tokio::spawn(async move { timeout(gives_up, call).await.is_ok() })
             })
@@ -146,8 +146,8 @@ async fn when_the_first_one_leaves_the_next_one_is_told() {
     let limiter = shared(RateLimiter::new(100).max_wait(Duration::MAX));
     limiter.run(nothing()).await.unwrap();
     let began = Instant::now();
-    let first = tokio::spawn(limiter.clone().into_calls::<Result<(), Rejected>>().run(nothing()));
-    let second = tokio::spawn(limiter.clone().into_calls::<Result<(), Rejected>>().run(nothing()));
+    let first = tokio::spawn(RateLimiter::calls_of::<Result<(), Rejected>, _>(limiter.clone()).run(nothing()));
+    let second = tokio::spawn(RateLimiter::calls_of::<Result<(), Rejected>, _>(limiter.clone()).run(nothing()));
     sleep(3 * MS).await;
     assert_eq!(limiter.waiting(), 2);
     first.abort();
@@ -169,6 +169,60 @@ async fn nobody_overtakes_the_one_whose_time_has_come() {
     assert!(poll(second.as_mut()).is_pending());
     drop(second);
     assert_eq!(limiter.waiting(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_calls_get_the_whole_rate_though_timers_are_late() {
+    // A timer knows whole milliseconds, in which ten of these fit; only the last one is as late as that.
+    let limiter = shared(RateLimiter::new(10_000).max_wait(50 * MS));
+    let began = Instant::now();
+    let waiting: Vec<_> = (0..400)
+        .map(|_| tokio::spawn(RateLimiter::calls_of::<Result<(), Rejected>, _>(limiter.clone()).run(nothing())))
+        .collect();
+    for call in waiting {
+        call.await.unwrap().unwrap();
+    }
+    let took = began.elapsed();
+    assert!(took >= 399 * MS / 10, "never before its time: {took:?}");
+    assert!(took <= 42 * MS, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_looked_after_late_makes_up_for_two_milliseconds_and_no_more() {
+    let limiter = RateLimiter::new(100).max_wait(Duration::from_secs(1));
+    limiter.run(nothing()).await.unwrap();
+    let mut waits = Box::pin(limiter.run(nothing()));
+    assert!(poll(waits.as_mut()).is_pending());
+    // It is due after 10 ms, and polled a second later.
+    advance(Duration::from_secs(1)).await;
+    assert!(poll(waits.as_mut()).is_ready());
+    let mut next = Box::pin(limiter.run(nothing()));
+    advance(8 * MS - Duration::from_nanos(1)).await;
+    assert!(poll(next.as_mut()).is_pending());
+    drop(next);
+    advance(Duration::from_nanos(1)).await;
+    assert!(poll(Box::pin(limiter.run(nothing())).as_mut()).is_ready());
+    // One that did not wait makes up for nothing.
+    advance(Duration::from_secs(1)).await;
+    limiter.run(nothing()).await.unwrap();
+    advance(10 * MS - Duration::from_nanos(1)).await;
+    assert!(poll(Box::pin(limiter.run(nothing())).as_mut()).is_pending());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_has_stepped_back_does_not_stop_the_rate_for_as_long() {
+    let limiter = Arc::new(RateLimiter::new(100));
+    let later = Arc::clone(&limiter);
+    let another_clock = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            advance(Duration::from_secs(3600)).await;
+            later.run(nothing()).await.unwrap();
+        });
+    });
+    another_clock.join().unwrap();
+    assert_eq!(limiter.run(nothing()).await, Ok(()));
+    assert_eq!(limiter.run(nothing()).await, limited(10 * MS), "and it goes on with this one");
 }
 
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
