@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::ops::Deref;
 use std::sync::atomic::Ordering;
 use std::task;
 use std::time::Duration;
@@ -177,6 +178,12 @@ impl Bulkhead {
     #[inline]
     pub fn calls<R: Refusable>(&self) -> BulkheadCalls<&Self, R::Value, R::Error> {
         BulkheadCalls::begin(self)
+    }
+
+    /// As [`calls`](Self::calls), for a session that holds the bulkhead: a future that a layer answers with.
+    #[inline]
+    pub fn calls_of<R: Refusable, P: Deref<Target = Self>>(policy: P) -> BulkheadCalls<P, R::Value, R::Error> {
+        BulkheadCalls::begin(policy)
     }
 
     /// Runs the future when there is room for it.

@@ -298,8 +298,8 @@ impl CircuitBreaker {
 
     /// As [`calls`](Self::calls), for a session that holds the breaker: a future that a layer answers with.
     #[inline]
-    pub fn calls_of<R: Refusable, P: Deref<Target = Self>>(breaker: P) -> CircuitBreakerCalls<P, R::Value, R::Error> {
-        CircuitBreakerCalls::new(breaker, <R::Error as FromRejected>::from_rejected)
+    pub fn calls_of<R: Refusable, P: Deref<Target = Self>>(policy: P) -> CircuitBreakerCalls<P, R::Value, R::Error> {
+        CircuitBreakerCalls::new(policy, <R::Error as FromRejected>::from_rejected)
     }
 
     /// Polls `call` if the breaker lets it through. The error's [`Fault`] says what is a failure.

@@ -166,8 +166,9 @@ impl RateLimiter {
     }
 
     /// How many calls wait.
-    pub fn waiting(&self) -> usize {
-        lock(&self.turns).len()
+    pub fn waiting(&self) -> u32 {
+        // No longer than `LONGEST_QUEUE`.
+        lock(&self.turns).len() as u32
     }
 
     /// The session of one call that returns `R`: what the attribute uses.

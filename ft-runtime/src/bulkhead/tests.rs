@@ -21,7 +21,7 @@ fn shared(bulkhead: Bulkhead) -> Shared<Bulkhead> {
 
 /// A task that holds a permit for so long, or for ever; it has begun when this returns.
 async fn hold(bulkhead: &Shared<Bulkhead>, time: Duration) -> tokio::task::JoinHandle<Result<(), Rejected>> {
-    let calls = bulkhead.clone().into_calls::<Result<(), Rejected>>();
+    let calls = Bulkhead::calls_of::<Result<(), Rejected>, _>(bulkhead.clone());
     let holding = tokio::spawn(calls.run(async move {
         sleep(time).await;
         Ok(())
@@ -168,7 +168,7 @@ async fn case_44_whatever_happens_permits_out_and_in_are_the_capacity_and_the_qu
                 let (bulkhead, inside) = (bulkhead.clone(), Arc::clone(&inside));
                 tokio::spawn(async move {
                     sleep(arrives * MS).await;
-                    let work = bulkhead.into_calls::<Result<(), Rejected>>().run(async move {
+                    let work = Bulkhead::calls_of::<Result<(), Rejected>, _>(bulkhead).run(async move {
                         struct Leaving(Arc<AtomicU32>);
                         impl Drop for Leaving {
                             fn drop(&mut self) {
@@ -206,10 +206,11 @@ async fn case_45_turns_come_in_the_order_of_arrival_with_two_polls_for_each_who_
     let tasks: Vec<_> = (0..WAITING)
         .map(|number| {
             let (order, polls) = (Arc::clone(&order), Arc::clone(&polls));
-            let mut waiting = Box::pin(bulkhead.clone().into_calls::<Result<(), Rejected>>().run(async move {
-                order.lock().unwrap().push(number);
-                Ok(())
-            }));
+            let mut waiting =
+                Box::pin(Bulkhead::calls_of::<Result<(), Rejected>, _>(bulkhead.clone()).run(async move {
+                    order.lock().unwrap().push(number);
+                    Ok(())
+                }));
             tokio::spawn(std::future::poll_fn(move |cx| {
                 polls.fetch_add(1, Ordering::SeqCst);
                 waiting.as_mut().poll(cx)
@@ -291,7 +292,7 @@ async fn an_adaptive_limit_grows_while_it_is_reached_and_falls_when_calls_get_sl
     let load = async |calls: u32, takes: Duration| {
         let tasks: Vec<_> = (0..calls)
             .map(|_| {
-                tokio::spawn(bulkhead.clone().into_calls::<Result<(), Rejected>>().run(async move {
+                tokio::spawn(Bulkhead::calls_of::<Result<(), Rejected>, _>(bulkhead.clone()).run(async move {
                     sleep(takes).await;
                     Ok(())
                 }))
@@ -361,7 +362,7 @@ struct Polled {
 }
 
 fn polled(bulkhead: Shared<Bulkhead>) -> Polled {
-    let call = Box::pin(bulkhead.into_calls::<Result<(), Rejected>>().run(nothing()));
+    let call = Box::pin(Bulkhead::calls_of::<Result<(), Rejected>, _>(bulkhead).run(nothing()));
     Polled { call, woken: Arc::default() }
 }
 

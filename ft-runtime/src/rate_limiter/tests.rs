@@ -53,10 +53,11 @@ async fn case_45_turns_come_in_the_order_of_arrival_with_three_polls_for_each_wh
     let tasks: Vec<_> = (0..=WAITING)
         .map(|number| {
             let (order, polls) = (Arc::clone(&order), Arc::clone(&polls));
-            let mut waiting = Box::pin(RateLimiter::calls_of::<Result<(), Rejected>, _>(limiter.clone()).run(async move {
-                order.lock().unwrap().push((number, began.elapsed()));
-                Ok(())
-            }));
+            let mut waiting =
+                Box::pin(RateLimiter::calls_of::<Result<(), Rejected>, _>(limiter.clone()).run(async move {
+                    order.lock().unwrap().push((number, began.elapsed()));
+                    Ok(())
+                }));
             tokio::spawn(std::future::poll_fn(move |cx| {
                 polls.fetch_add(1, Ordering::SeqCst);
                 waiting.as_mut().poll(cx)
@@ -80,8 +81,9 @@ async fn case_46_a_wait_that_cannot_fit_is_refused_at_once_and_says_when_it_woul
     let began = Instant::now();
     assert_eq!(limiter.run(nothing()).await, Ok(()));
     // Two fit within 250 ms, at 100 and 200.
-    let waiting: Vec<_> =
-        (0..2).map(|_| tokio::spawn(RateLimiter::calls_of::<Result<(), Rejected>, _>(limiter.clone()).run(nothing()))).collect();
+    let waiting: Vec<_> = (0..2)
+        .map(|_| tokio::spawn(RateLimiter::calls_of::<Result<(), Rejected>, _>(limiter.clone()).run(nothing())))
+        .collect();
     tokio::task::yield_now().await;
     assert_eq!(limiter.run(nothing()).await, limited(300 * MS));
     let late = Deadline::after(50 * MS).scope(limiter.run(nothing())).await;
