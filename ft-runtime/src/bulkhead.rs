@@ -83,6 +83,11 @@ pub use call::{BulkheadCalls, BulkheadRun, BulkheadWith};
 ///
 /// Dropping the future of a call at any point gives back its place or its permit, and wakes whoever is next; so does a panic.
 ///
+/// # Panics
+///
+/// When a future waits in the queue outside a tokio runtime with time enabled, as every tokio timer does; its place is given
+/// back.
+///
 /// # Cost
 ///
 /// Taking and giving back a free permit are one atomic operation each, without lock, clock or allocation (an adaptive one
@@ -95,6 +100,8 @@ pub struct Bulkhead {
     max_wait: Duration,
     turns: Mutex<Turns>,
     controller: Option<Mutex<Controller>>,
+    /// Which of the bulkheads of one [`Keyed`](crate::Keyed) it is.
+    key: Option<Box<str>>,
 }
 
 /// One who waits, in `Bulkhead::places`.
@@ -143,16 +150,18 @@ impl Bulkhead {
                 Some(controller) => Some(Mutex::new(controller)),
                 None => None,
             },
+            key: None,
         }
     }
 
-    /// How many calls may wait for a permit: none by default.
+    /// How many calls may wait for a permit: none by default, and then nobody waits whatever
+    /// [`max_wait`](Self::max_wait) says.
     pub const fn queue(mut self, queue: u32) -> Self {
         self.queue = queue;
         self
     }
 
-    /// How long a call waits for a permit: 1 s by default. With [`Duration::MAX`] it waits as long as its deadline
+    /// How long a call waits for a permit, where there is a [`queue`](Self::queue): 1 s by default. With [`Duration::MAX`] it waits as long as its deadline
     /// leaves, or for ever.
     pub const fn max_wait(mut self, max_wait: Duration) -> Self {
         self.max_wait = max_wait;
@@ -376,7 +385,7 @@ impl Bulkhead {
             }
             drop(controller);
             if let Some((from, to)) = changed {
-                observe::emit(site, POLICY, What::Limit { from, to });
+                observe::emit(site, POLICY, What::Limit { key: self.key.as_deref().unwrap_or(""), from, to });
             }
         }
         self.give_back();
@@ -398,6 +407,7 @@ fn waiting(places: u64) -> u32 {
 impl fmt::Debug for Bulkhead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bulkhead")
+            .field("key", &self.key)
             .field("limit", &self.limit())
             .field("in_flight", &self.in_flight())
             .field("queue", &self.queue)
@@ -410,10 +420,11 @@ impl fmt::Debug for Bulkhead {
 impl keyed::sealed::Sealed for Bulkhead {}
 
 impl Template for Bulkhead {
-    fn fresh(&self, _key: &str) -> Self {
+    fn fresh(&self, key: &str) -> Self {
         let controller = self.controller.as_ref().map(|controller| lock(controller).fresh());
         let limit = controller.as_ref().map_or(self.limit(), Controller::limit);
-        Self::with(limit, controller).queue(self.queue).max_wait(self.max_wait)
+        let fresh = Self::with(limit, controller).queue(self.queue).max_wait(self.max_wait);
+        Self { key: Some(key.into()), ..fresh }
     }
 
     fn is_idle(&self) -> bool {

@@ -91,6 +91,8 @@ pub enum What<'a> {
     },
     /// A bulkhead changed its limit by itself.
     Limit {
+        /// Which of the bulkheads behind one policy: its key, or the empty string where there is one only.
+        key: &'a str,
         /// The limit before.
         from: u32,
         /// The limit now.
@@ -385,7 +387,7 @@ fn trace(event: &Event<'_>) {
         What::Circuit { key, from, to, why } => {
             tracing::warn!(target: "ft", site, policy, key, from, to, why, "{name}");
         }
-        What::Limit { from, to } => tracing::info!(target: "ft", site, policy, from, to, "{name}"),
+        What::Limit { key, from, to } => tracing::info!(target: "ft", site, policy, key, from, to, "{name}"),
         What::Substituted { fault } => {
             tracing::warn!(target: "ft", site, policy, kind = fault.kind.as_str(), fault = fault.what, "{name}");
         }

@@ -93,6 +93,10 @@ use gcra::Gcra;
 ///
 /// Dropping the future of a call while it waits gives its place to the next one. A call that has begun has been counted.
 ///
+/// # Panics
+///
+/// When a future waits outside a tokio runtime with time enabled, as every tokio timer does; its place is given back.
+///
 /// # Cost
 ///
 /// One clock read and one atomic operation, without lock or allocation, admitted or refused. Waiting allocates. The algorithm

@@ -1,8 +1,10 @@
 //! What a bulkhead promises, on the paused clock.
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::task;
 use std::time::Duration;
 
 use tokio::task::yield_now;
@@ -10,6 +12,7 @@ use tokio::time::{Instant, advance, sleep, timeout};
 
 use super::Bulkhead;
 use crate::keyed::Template;
+use crate::observe::{self, What};
 use crate::testing::VirtualTime;
 use crate::{Deadline, Keyed, Rejected, Shared};
 
@@ -238,6 +241,20 @@ fn a_panic_gives_the_permit_back() {
 }
 
 #[test]
+fn a_wait_without_a_runtime_panics_and_leaves_the_queue() {
+    let bulkhead = Bulkhead::new(1).queue(1);
+    let inside = bulkhead.run_blocking(|| {
+        let mut waits = Box::pin(bulkhead.run(nothing()));
+        let poll = || waits.as_mut().poll(&mut task::Context::from_waker(task::Waker::noop()));
+        assert!(std::panic::catch_unwind(AssertUnwindSafe(poll)).is_err());
+        drop(waits);
+        Ok::<_, Rejected>((bulkhead.in_flight(), bulkhead.waiting()))
+    });
+    assert_eq!(inside, Ok((1, 0)));
+    assert!(is_empty(&bulkhead));
+}
+
+#[test]
 fn a_thread_waits_no_longer_than_it_may() {
     let bulkhead = Bulkhead::new(1).queue(1).max_wait(30 * MS);
     let time = VirtualTime::start();
@@ -309,6 +326,28 @@ async fn an_adaptive_limit_grows_while_it_is_reached_and_falls_when_calls_get_sl
     let fallen = bulkhead.limit();
     assert!(fallen <= grown.div_ceil(2) && fallen >= 2, "{grown} then {fallen}");
     assert!(is_empty(&bulkhead));
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_that_change_are_told_apart_by_their_keys() {
+    static TENANTS: Keyed<Bulkhead> = Keyed::new(Bulkhead::adaptive(1, 4));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tells = Arc::clone(&told);
+    let _listening = observe::subscribe(move |event| {
+        if let What::Limit { key, from, to } = event.what
+            && key.starts_with("tenant of limits")
+        {
+            tells.lock().unwrap().push((key.to_owned(), from, to));
+        }
+    });
+    for key in ["tenant of limits 1", "tenant of limits 2"] {
+        let tenant = TENANTS.of(key);
+        while tenant.limit() == 1 {
+            tenant.run(nothing()).await.unwrap();
+        }
+    }
+    let expected = ["tenant of limits 1", "tenant of limits 2"].map(|key| (key.to_owned(), 1, 2));
+    assert_eq!(*told.lock().unwrap(), expected);
 }
 
 #[tokio::test(start_paused = true)]
