@@ -80,7 +80,8 @@ impl Deadline {
         time::now() >= self.at
     }
 
-    /// Runs `future` under this deadline, or under the one around it where that is nearer.
+    /// Runs `future` under this deadline, or under the one around it where that is nearer. What is inside sees it, and our
+    /// policies keep to it; it cuts nothing off by itself, as a [`Timeout`](crate::Timeout) inside does.
     pub fn scope<F: Future>(self, future: F) -> Under<F> {
         under(Some(self), future)
     }

@@ -111,6 +111,8 @@ pub struct RateLimiter {
     /// lock only.
     state: AtomicU64,
     turns: Mutex<Turns>,
+    /// Which of the limiters of one [`Keyed`](crate::Keyed) it is.
+    key: Option<Box<str>>,
 }
 
 /// In `RateLimiter::state`: somebody waits.
@@ -136,6 +138,7 @@ impl RateLimiter {
             max_wait: Duration::ZERO,
             state: AtomicU64::new(0),
             turns: Mutex::new(Turns::new()),
+            key: None,
         }
     }
 
@@ -349,6 +352,7 @@ enum Turn {
 impl fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimiter")
+            .field("key", &self.key)
             .field("rate", &self.rate)
             .field("per", &self.per)
             .field("burst", &self.burst)
@@ -361,7 +365,7 @@ impl fmt::Debug for RateLimiter {
 impl keyed::sealed::Sealed for RateLimiter {}
 
 impl Template for RateLimiter {
-    fn fresh(&self, _key: &str) -> Self {
+    fn fresh(&self, key: &str) -> Self {
         Self {
             rate: self.rate,
             per: self.per,
@@ -370,6 +374,7 @@ impl Template for RateLimiter {
             max_wait: self.max_wait,
             state: AtomicU64::new(0),
             turns: Mutex::new(Turns::new()),
+            key: Some(key.into()),
         }
     }
 
