@@ -70,7 +70,8 @@ pub use call::{BulkheadCalls, BulkheadRun, BulkheadWith};
 /// # Waiting
 ///
 /// First come, first served: a permit that comes free goes to whoever waits longest, and nobody overtakes. A call waits no
-/// longer than [`max_wait`](Self::max_wait) and than its [`Deadline`] leaves, and holds nothing of what is inside meanwhile:
+/// longer than [`max_wait`](Self::max_wait) and than its [`Deadline`] leaves (less two milliseconds: a timer may be so
+/// late, and a refusal that comes first says that the call never ran), and holds nothing of what is inside meanwhile:
 /// the body has not begun. A free permit is taken whatever time is left.
 ///
 /// A waiting future must be polled or dropped, as one that waits for a lock: its turn comes to it, not to those behind it.
@@ -345,7 +346,7 @@ impl Bulkhead {
 
     /// How long a call that comes now may wait; `None` is for ever.
     fn patience(&self) -> Option<Duration> {
-        let left = Deadline::current().map(Deadline::remaining);
+        let left = Deadline::current().map(Deadline::to_wait);
         let own = (self.max_wait < Duration::MAX).then_some(self.max_wait);
         [left, own].into_iter().flatten().min()
     }

@@ -75,6 +75,12 @@ impl Deadline {
         self.at.saturating_duration_since(time::now())
     }
 
+    /// How long one may wait under it for something else to come first: a timer that is late as well would let the deadline
+    /// cut the wait off, and a call that never ran would look like one that took too long.
+    pub(crate) fn to_wait(self) -> Duration {
+        self.remaining().saturating_sub(time::LATE)
+    }
+
     /// Has it passed? At exactly the deadline it has.
     pub fn has_passed(self) -> bool {
         time::now() >= self.at

@@ -80,7 +80,8 @@ use gcra::Gcra;
 /// # Waiting
 ///
 /// First come, first served, and nobody overtakes. How long a call has to wait is known when it comes: where that is more
-/// than [`max_wait`](Self::max_wait) or than its [`Deadline`] leaves, it is refused there and then. At most 65,536 calls
+/// than [`max_wait`](Self::max_wait) or than its [`Deadline`] leaves, less the two milliseconds that a timer may be late, it is
+/// refused there and then. At most 65,536 calls
 /// wait. A call that gives up loses nothing of the rate.
 ///
 /// A waiting future must be polled or dropped, as one that waits for a lock: those behind it wait for it.
@@ -241,7 +242,7 @@ impl RateLimiter {
             // Nobody ever waits, so the wait is known: what is refused under overload must cost little.
             return Err(Duration::from_nanos(wait));
         }
-        let patience = Deadline::current().map_or(self.max_wait, |deadline| self.max_wait.min(deadline.remaining()));
+        let patience = Deadline::current().map_or(self.max_wait, |deadline| self.max_wait.min(deadline.to_wait()));
         let mut turns = lock(&self.turns);
         let mut state = self.state.load(Ordering::Relaxed);
         loop {

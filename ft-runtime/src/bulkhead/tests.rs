@@ -14,7 +14,8 @@ use super::Bulkhead;
 use crate::keyed::Template;
 use crate::observe::{self, What};
 use crate::testing::VirtualTime;
-use crate::{Deadline, Keyed, Rejected, Shared};
+use crate::time::LATE;
+use crate::{Deadline, Keyed, Rejected, Shared, Timeout};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -94,7 +95,7 @@ async fn case_46_a_wait_is_no_longer_than_the_deadline_leaves_and_none_begins_af
     let held = hold(&bulkhead, Duration::from_secs(3600)).await;
     let asked = Instant::now();
     let outcome = Deadline::after(5 * MS).scope(bulkhead.run(nothing())).await;
-    assert_eq!((outcome, asked.elapsed()), (Err(Rejected::BulkheadFull), 5 * MS));
+    assert_eq!((outcome, asked.elapsed()), (Err(Rejected::BulkheadFull), 5 * MS - LATE));
 
     let asked = Instant::now();
     let outcome = Deadline::after(Duration::ZERO).scope(bulkhead.run(nothing())).await;
@@ -102,6 +103,18 @@ async fn case_46_a_wait_is_no_longer_than_the_deadline_leaves_and_none_begins_af
     let outcome = Deadline::after(Duration::ZERO).scope_blocking(|| bulkhead.run_blocking(|| Ok(())));
     assert_eq!(outcome, Err(Rejected::BulkheadFull));
     held.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_in_vain_is_refused_before_a_time_limit_around_cuts_it_off() {
+    let bulkhead = shared(Bulkhead::new(1).queue(1));
+    let _held = hold(&bulkhead, Duration::from_secs(60)).await;
+    let asked = Instant::now();
+    let refused = Timeout::new(50 * MS).run(bulkhead.run(nothing())).await;
+    assert_eq!(refused, Err(Rejected::BulkheadFull));
+    // Timers know milliseconds, and one that is set later may go off later.
+    let took = asked.elapsed();
+    assert!(took < 50 * MS && took >= 48 * MS, "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use crate::time;
+
 /// All times in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gcra {
@@ -17,8 +19,8 @@ pub(super) struct Gcra {
 /// No burst takes longer to come back than this, and no clock of ours gets there: sums of the two stay below 2^63.
 const LONGEST: u128 = 1 << 62;
 
-/// How late a timer may be: tokio's are rounded up to the next millisecond, and looked at once in one.
-const LATE: u64 = 2_000_000;
+/// How late the timer of a call that waited may be.
+const LATE: u64 = time::whole_nanos(time::LATE);
 
 /// A clock that has stepped back by less is waited for. Clocks of several threads differ by far less.
 const STEP: u64 = 1_000_000_000;

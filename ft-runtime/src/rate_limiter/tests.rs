@@ -10,7 +10,8 @@ use tokio::time::{Instant, advance, sleep, timeout};
 
 use super::RateLimiter;
 use crate::testing::VirtualTime;
-use crate::{Deadline, Keyed, Rejected, Shared};
+use crate::time::LATE;
+use crate::{Deadline, Keyed, Rejected, Shared, Timeout};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -94,8 +95,18 @@ async fn case_46_a_wait_that_cannot_fit_is_refused_at_once_and_says_when_it_woul
     assert_eq!(began.elapsed(), 200 * MS);
     let short = Deadline::after(50 * MS).scope(limiter.run(nothing())).await;
     assert_eq!((short, began.elapsed()), (limited(100 * MS), 200 * MS));
-    let fits = Deadline::after(100 * MS).scope(limiter.run(nothing())).await;
+    let fits = Deadline::after(100 * MS + LATE).scope(limiter.run(nothing())).await;
     assert_eq!((fits, began.elapsed()), (Ok(()), 300 * MS));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_a_timer_could_end_after_the_deadline_cannot_fit() {
+    let limiter = RateLimiter::new(10).max_wait(Duration::from_secs(1));
+    assert_eq!(limiter.run(nothing()).await, Ok(()));
+    let asked = Instant::now();
+    assert_eq!(Timeout::new(101 * MS).run(limiter.run(nothing())).await, limited(100 * MS));
+    assert_eq!(asked.elapsed(), Duration::ZERO);
+    assert_eq!(Timeout::new(102 * MS).run(limiter.run(nothing())).await, Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
