@@ -72,6 +72,9 @@ pub(crate) fn later(now: Instant, after: Duration) -> Instant {
     now.checked_add(after).unwrap_or_else(|| now + CENTURY)
 }
 
+/// How late a timer may be: tokio's are rounded up to the next millisecond, and looked at once in one.
+pub(crate) const LATE: Duration = Duration::from_millis(2);
+
 /// Waits without blocking the thread.
 ///
 /// # Panics
