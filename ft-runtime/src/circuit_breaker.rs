@@ -349,7 +349,13 @@ impl CircuitBreaker {
 
     /// How long calls are refused from now on; `None` while one may be let through. A look that reserves and counts nothing: a
     /// health check, or a layer that is asked whether it is ready.
+    #[inline]
     pub fn refuses_for(&self) -> Option<Duration> {
+        if self.shell.admit_at_once().is_some() { None } else { self.refuses_for_yet() }
+    }
+
+    #[inline(never)]
+    fn refuses_for_yet(&self) -> Option<Duration> {
         if self.rules.shadow {
             return None;
         }
