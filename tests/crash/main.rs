@@ -9,6 +9,7 @@
 
 mod bitflips;
 mod child;
+mod corpus;
 mod disk;
 mod kill9;
 mod ledger;
