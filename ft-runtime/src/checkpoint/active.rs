@@ -25,6 +25,8 @@ pub(crate) struct Run {
     pub(super) every: Every,
     pub(super) incarnation: u64,
     pub(super) site: Option<&'static Site>,
+    /// How many steps the run had recorded when it was claimed.
+    recorded: u64,
     progress: Mutex<Progress>,
 }
 
@@ -67,7 +69,7 @@ impl Run {
             let (attempt, steps) = (granted.attempts.into(), granted.steps.len() as u64);
             observe::emit(site, POLICY, What::Resumed { run: id, attempt, steps });
         }
-        let steps = granted.steps.into_iter();
+        let (recorded, steps) = (granted.recorded, granted.steps.into_iter());
         Self {
             store,
             lease: Lease { run: id.into(), token: granted.token },
@@ -75,6 +77,7 @@ impl Run {
             every: policy.every,
             incarnation: granted.incarnation,
             site,
+            recorded,
             progress: Mutex::new(Progress {
                 steps: steps.map(|step| (Arc::clone(&step.key), Entry::Recorded(step))).collect(),
                 numbers: Numbers::default(),
@@ -129,10 +132,11 @@ impl Run {
     }
 
     /// Looks at every recorded step before anything is executed: under a damaged key its step would be taken for one
-    /// that was never recorded. And steps are numbered without gaps, so a row that damage has hidden leaves a hole.
+    /// that was never recorded. And steps are counted and numbered without gaps, so a row that damage has hidden leaves a
+    /// hole, and the newest one a number that is not reached.
     pub(super) fn check_steps(&self) -> Result<(), CheckpointError> {
         let progress = lock(&self.progress);
-        let mut last = 0;
+        let mut last = self.recorded;
         for entry in progress.steps.values() {
             let Entry::Recorded(record) = entry else { continue };
             last = last.max(record.seq);

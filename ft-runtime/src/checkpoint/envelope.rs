@@ -163,6 +163,17 @@ pub fn seal<T: Serialize + ?Sized>(value: &T, schema: u16, place: &Place<'_>) ->
     Ok(bytes)
 }
 
+/// Seals a value for another place, with all else as it was. `None`, and nothing is changed, if it is damaged where it
+/// stands.
+pub(super) fn relocate(bytes: &[u8], from: &Place<'_>, to: &Place<'_>) -> Option<Vec<u8>> {
+    let (header, payload) = bytes.split_first_chunk::<HEADER_LEN>()?;
+    verify_checksum(header, payload, from).ok()?;
+    let mut bytes = bytes.to_vec();
+    let crc = checksum(&header[..CRC_AT], payload, to);
+    bytes[CRC_AT..HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
+    Some(bytes)
+}
+
 /// The one place that decides whether stored bytes are those that were written.
 fn verify_checksum(header: &[u8; HEADER_LEN], payload: &[u8], place: &Place<'_>) -> Result<(), EnvelopeError> {
     let recorded = u32::from_le_bytes([header[24], header[25], header[26], header[27]]);

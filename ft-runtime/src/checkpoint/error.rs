@@ -52,6 +52,17 @@ pub enum StoreError {
         /// The newest one this build reads.
         supported: u32,
     },
+    /// The store has the tables of an earlier ft, and is used by processes that write as that one did.
+    OlderSchemaInUse {
+        /// The file.
+        path: PathBuf,
+        /// The schema version found.
+        found: u32,
+        /// The one that this build would bring it to.
+        supported: u32,
+        /// How many processes use it.
+        living: usize,
+    },
     /// The database would not promise to survive a power cut: a setting read back weaker than it was set.
     NotPowerSafe {
         /// The file.
@@ -139,6 +150,11 @@ impl fmt::Display for StoreError {
             Self::NewerSchema { path, found, supported } => write!(
                 f,
                 "{} was written by a newer ft (schema {found}, this one reads up to {supported}) and was left as it is; update ft, or choose another store",
+                path.display()
+            ),
+            Self::OlderSchemaInUse { path, found, supported, living } => write!(
+                f,
+                "{} has the tables of an earlier ft (schema {found}, this one brings it to {supported}) and {living} processes use it; end them, then start this one",
                 path.display()
             ),
             Self::NotPowerSafe { path, pragma, wanted, found } => write!(

@@ -171,7 +171,13 @@ impl Shared {
         let Some(run) = self.runs.get_mut(&*claim.run) else {
             self.token = token;
             self.runs.insert(claim.run.to_string(), Run::new(claim, owner, token));
-            return Claimed::Granted(Granted { token, attempts: 1, incarnation: token, steps: Vec::new() });
+            return Claimed::Granted(Granted {
+                token,
+                attempts: 1,
+                incarnation: token,
+                recorded: 0,
+                steps: Vec::new(),
+            });
         };
         let record = &mut run.record;
         let expired = record.expires_at.is_some_and(|at| at <= claim.at);
@@ -189,6 +195,7 @@ impl Shared {
                 record.version = claim.version;
                 record.incarnation = token;
                 record.attempts = 0;
+                record.steps = 0;
                 record.output_len = None;
                 run.output = None;
                 record.created_at = claim.at;
@@ -216,6 +223,7 @@ impl Shared {
             token: record.token,
             attempts: record.attempts,
             incarnation: record.incarnation,
+            recorded: run.steps.len() as u64,
             steps: run.steps.clone(),
         })
     }
@@ -232,21 +240,23 @@ impl Shared {
         run.places.insert(Arc::clone(&step.key), run.steps.len());
         let seq = run.steps.len() as u64 + 1;
         run.steps.push(StepRecord::new(seq, step));
+        run.record.steps = seq;
         Appended::Recorded { seq }
     }
 
     fn put_state(&mut self, state: SaveState, owner: &str) -> Result<(), StoreError> {
         let run = self.held(&state.lease, owner)?;
-        let Some(value) = state.value.take() else {
+        let Some((generation, value)) = state.value.take() else {
             return Ok(());
         };
-        let older = run.states.iter().filter(|old| {
-            old.name == state.name && old.generation < state.generation && Some(old.generation) != state.bad
-        });
+        let older = run
+            .states
+            .iter()
+            .filter(|old| old.name == state.name && old.generation < generation && Some(old.generation) != state.bad);
         let kept = older.map(|old| old.generation).max();
         run.states.retain(|old| old.name != state.name || Some(old.generation) == kept);
         let steps = run.steps.len() as u64;
-        run.states.push(StateRecord::new(state, value, steps));
+        run.states.push(StateRecord::new(state, (generation, value), steps));
         Ok(())
     }
 

@@ -100,15 +100,17 @@ pub struct Granted {
     pub attempts: u32,
     /// Which start of the run this is: the token of the claim that started it, which no other start in the store has.
     pub incarnation: u64,
+    /// How many steps were recorded. Counted apart from them, so that none can be lost unseen.
+    pub recorded: u64,
     /// Its recorded steps, in the order in which they were recorded.
     pub steps: Vec<StepRecord>,
 }
 
 impl Granted {
-    /// A grant of a run that has recorded `steps`.
+    /// A grant of a run that has recorded `steps`, as many as were `recorded`.
     #[must_use]
-    pub fn new(token: u64, attempts: u32, incarnation: u64, steps: Vec<StepRecord>) -> Self {
-        Self { token, attempts, incarnation, steps }
+    pub fn new(token: u64, attempts: u32, incarnation: u64, recorded: u64, steps: Vec<StepRecord>) -> Self {
+        Self { token, attempts, incarnation, recorded, steps }
     }
 }
 
@@ -258,6 +260,8 @@ pub struct RunRecord {
     pub attempts: u32,
     /// Which start of the run this is: the token of the claim that started it, which no other start in the store has.
     pub incarnation: u64,
+    /// How many steps it has recorded.
+    pub steps: u64,
     /// Bytes of its sealed output, if it is finished; [`Store::output`](super::Store::output) reads them.
     pub output_len: Option<u64>,
     /// When it was started.
@@ -289,6 +293,7 @@ impl RunRecord {
             token,
             attempts: 1,
             incarnation: token,
+            steps: 0,
             output_len: None,
             created_at: claim.at,
             updated_at: claim.at,

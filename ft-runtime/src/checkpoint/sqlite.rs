@@ -54,8 +54,8 @@ impl Sqlite {
     /// Opens a store as another process would.
     pub(crate) fn open_as_new_owner(path: &Path) -> Result<Self, StoreError> {
         let path = prepare(path)?;
-        let mut connection = schema::connect(&path)?;
         let owners = beside(&path, ".owners");
+        let mut connection = schema::connect(&path, &owners)?;
         let owner = enter(&mut connection, &path, &owners)?;
         // The names of the database and its log must survive a power cut as well as what is in them.
         sync_directory(&path)?;
@@ -237,7 +237,7 @@ fn fsync(directory: &Path) -> io::Result<()> {
 }
 
 fn enter(connection: &mut rusqlite::Connection, path: &Path, owners: &Path) -> Result<Owner, StoreError> {
-    let transaction = schema::begin(connection, path)?;
+    let transaction = schema::begin_known(connection, path)?;
     let owner = Owner::enter(owners).and_then(|owner| {
         super::owner::sweep(owners)?;
         Ok(owner)

@@ -9,7 +9,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 
 pub(super) use self::runs::{Delete, Output, Release};
 pub(super) use self::states::States;
@@ -165,7 +165,13 @@ pub(super) fn reason(error: &rusqlite::Error) -> String {
 /// Whether a row did not make sense, as opposed to the database failing.
 fn is_senseless(error: &rusqlite::Error) -> bool {
     use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
-    matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..))
+    // No request of ours breaks a constraint, unless what it read of its own run was damaged.
+    let impossible = error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation);
+    impossible
+        || matches!(
+            error,
+            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)
+        )
 }
 
 /// Deletes every run and panics.

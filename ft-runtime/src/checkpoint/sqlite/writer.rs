@@ -244,7 +244,7 @@ impl Writer {
     /// nobody knows whether they reached the disk.
     fn reopen(&self) -> Result<Connection, StoreError> {
         let failed = |error| schema::explain(error, &self.hands.path, "reading it again after a failure");
-        let connection = schema::connect(&self.hands.path)?;
+        let connection = schema::connect(&self.hands.path, &self.hands.owners)?;
         let busy: i64 =
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(failed)?;
         if busy != 0 {

@@ -42,11 +42,10 @@ fn finish(run: &str, token: u64, at: i64) -> Finish {
 
 fn state(run: &str, token: u64, generation: u64, bad: Option<u64>) -> SaveState {
     let value = Newest::default();
-    value.put(Arc::from(generation.to_string().as_bytes()));
+    value.put(generation, Arc::from(generation.to_string().as_bytes()));
     SaveState {
         lease: lease(run, token),
         name: "s".into(),
-        generation,
         bad,
         type_name: "T",
         value: Arc::new(value),
@@ -249,7 +248,7 @@ fn a_write_whose_value_was_taken_along_by_an_earlier_one_has_nothing_to_do() {
         let store = world.owner();
         granted(store.claim(claim("r")).wait().unwrap());
         let first = state("r", 1, 1, None);
-        let second = SaveState { generation: 2, ..first.clone() };
+        let second = first.clone();
         store.put_state(first).wait().unwrap();
         store.put_state(second).wait().unwrap();
         assert_eq!(store.states("r", "s").wait().unwrap().len(), 1);

@@ -39,6 +39,10 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
         .query_row([&*claim.run], run_record)
         .optional()?;
     let Some(known) = known else {
+        // Its steps without its row: somebody deletes it by hand before it may start from nothing.
+        if !steps_of(db, &claim.run)?.is_empty() {
+            return Err(senseless(format!("run `{}` has steps, and no row of its own", claim.run)));
+        }
         let token = next_token(db, 0)?;
         db.prepare_cached(concat!(
             "INSERT INTO ft_run (run, function, version, status, owner, token, attempts, incarnation, created_at, ",
@@ -52,13 +56,20 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
             token as i64,
             claim.at
         ])?;
-        return Ok(Ok(Claimed::Granted(Granted { token, attempts: 1, incarnation: token, steps: Vec::new() })));
+        return Ok(Ok(Claimed::Granted(Granted {
+            token,
+            attempts: 1,
+            incarnation: token,
+            recorded: 0,
+            steps: Vec::new(),
+        })));
     };
     let expired = known.expires_at.is_some_and(|at| at <= claim.at);
     if known.function != *claim.function && !expired {
         return Ok(Ok(Claimed::OtherFunction { recorded: known.function }));
     }
-    let mut granted = Granted { token: known.token, attempts: 1, incarnation: known.incarnation, steps: Vec::new() };
+    let mut granted =
+        Granted { token: known.token, attempts: 1, incarnation: known.incarnation, recorded: 0, steps: Vec::new() };
     let (mut created_at, mut starts_again) = (known.created_at, false);
     match known.status {
         RunStatus::Cancelled => return Ok(Ok(Claimed::Cancelled)),
@@ -80,6 +91,7 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
             }
             let more = known.attempts.checked_add(1);
             granted.attempts = more.ok_or_else(|| senseless(format!("run `{}` has no end of attempts", claim.run)))?;
+            granted.recorded = known.steps;
             granted.steps = steps_of(db, &claim.run)?;
         }
     }
@@ -90,7 +102,8 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
     }
     db.prepare_cached(concat!(
         "UPDATE ft_run SET function = ?2, version = ?3, status = 'running', owner = ?4, token = ?5, attempts = ?6, ",
-        "incarnation = ?7, output = NULL, created_at = ?8, updated_at = ?9, finished_at = NULL, expires_at = NULL ",
+        "incarnation = ?7, output = NULL, created_at = ?8, updated_at = ?9, finished_at = NULL, expires_at = NULL, ",
+        "steps = ?10 ",
         "WHERE run = ?1"
     ))?
     .execute(params![
@@ -102,7 +115,8 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
         granted.attempts,
         granted.incarnation as i64,
         created_at,
-        claim.at
+        claim.at,
+        granted.recorded as i64
     ])?;
     Ok(Ok(Claimed::Granted(granted)))
 }

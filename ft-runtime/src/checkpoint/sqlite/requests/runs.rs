@@ -13,7 +13,7 @@ use crate::checkpoint::sqlite::writer::Hands;
 macro_rules! run_columns {
     () => {
         "run, function, version, status, owner, token, attempts, incarnation, octet_length(output), created_at, \
-         updated_at, finished_at, expires_at"
+         updated_at, finished_at, expires_at, steps"
     };
 }
 pub(super) use run_columns;
@@ -139,6 +139,7 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         token: count(row, 5)?,
         attempts: row.get(6)?,
         incarnation: count(row, 7)?,
+        steps: count(row, 13)?,
         output_len: row.get_ref(8)?.as_i64_or_null()?.map(|_| count(row, 8)).transpose()?,
         created_at: row.get(9)?,
         updated_at: row.get(10)?,

@@ -12,18 +12,18 @@ impl Ask for SaveState {
     fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<()> {
         // The newest value at the time of writing. If the batch fails it is gone, and the error says so at the next
         // mark, which saves a newer one.
-        let Some(value) = self.value.take() else {
+        let Some((generation, value)) = self.value.take() else {
             return Ok(Ok(()));
         };
         let run = &*self.lease.run;
         let number = |generation| {
             i64::try_from(generation).map_err(|_| senseless(format!("state `{}` has no end of versions", self.name)))
         };
-        let (generation, bad) = (number(self.generation)?, self.bad.map(number).transpose()?);
+        let (generation, bad) = (number(generation)?, self.bad.map(number).transpose()?);
         let inserted = db
             .prepare_cached(concat!(
                 "INSERT INTO ft_state (run, token, name, generation, type_name, value, steps, version, recorded_at) ",
-                "SELECT ?1, ?2, ?4, ?5, ?6, ?7, (SELECT coalesce(max(seq), 0) FROM ft_step WHERE run = ?1), ?8, ?9 ",
+                "SELECT ?1, ?2, ?4, ?5, ?6, ?7, (SELECT steps FROM ft_run WHERE run = ?1), ?8, ?9 ",
                 "WHERE ",
                 fence!()
             ))?

@@ -30,7 +30,7 @@ fn append(step: &Step, db: &Connection, hands: &Hands) -> rusqlite::Result<Appen
     let seq = db
         .prepare_cached(concat!(
             "INSERT INTO ft_step (run, token, seq, key, schema, input, value, version, recorded_at) ",
-            "SELECT ?1, ?2, (SELECT coalesce(max(seq), 0) + 1 FROM ft_step WHERE run = ?1), ?4, ?5, ?6, ?7, ?8, ?9 ",
+            "SELECT ?1, ?2, (SELECT steps + 1 FROM ft_run WHERE run = ?1), ?4, ?5, ?6, ?7, ?8, ?9 ",
             "WHERE ",
             fence!(),
             " ON CONFLICT (run, key) DO NOTHING RETURNING seq"
@@ -51,6 +51,7 @@ fn append(step: &Step, db: &Connection, hands: &Hands) -> rusqlite::Result<Appen
         )
         .optional()?;
     if let Some(seq) = seq {
+        db.prepare_cached("UPDATE ft_run SET steps = ?2 WHERE run = ?1")?.execute(params![run, seq as i64])?;
         return Ok(Appended::Recorded { seq });
     }
     let held: bool = db
