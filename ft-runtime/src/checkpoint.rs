@@ -91,8 +91,8 @@ pub use self::fingerprint::{Fingerprint, InputHash};
 pub use self::inside::{IdempotencyKey, idempotency_key};
 pub use self::policy::{Again, Checkpoint, Every};
 pub use self::record::{
-    Appended, Claim, Claimed, Filter, Finish, Granted, Lease, Newest, Renewed, RunRecord, RunStatus, SaveState,
-    StateRecord, Step, StepRecord, UnixMillis,
+    Appended, Claim, Claimed, Collected, Excess, Filter, Finish, Forgotten, Gc, Granted, Lease, Newest, Renewed,
+    RunRecord, RunStatus, SaveState, StateRecord, Step, StepRecord, UnixMillis,
 };
 pub use self::run::{RunCall, RunSession};
 pub use self::saved::Saved;
@@ -104,8 +104,8 @@ pub use self::value::Recorded;
 /// How events name this policy.
 const POLICY: &str = "checkpoint";
 
-/// Finished runs that are kept; beyond it the oldest are forgotten before their time.
+/// Ended runs that are kept, and as many that are not finished; beyond it the oldest are forgotten before their time.
 const KEPT_RUNS: usize = if cfg!(test) { 8 } else { 100_000 };
 
-/// Finished runs that one claim forgets at most because their time is over.
+/// Runs of either kind that one claim forgets at most.
 const PRUNED_AT_ONCE: usize = if cfg!(test) { 4 } else { 64 };

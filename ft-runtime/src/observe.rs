@@ -153,6 +153,15 @@ pub enum What<'a> {
         /// What was wrong with the newest one.
         why: &'a str,
     },
+    /// The store has deleted a run by itself.
+    Forgotten {
+        /// The name of the run.
+        run: &'a str,
+        /// Where it stood: `"finished"`, `"cancelled"`; `"running"` if it had failed or its process had died.
+        status: &'static str,
+        /// `"age"` or `"number"`.
+        why: &'static str,
+    },
 }
 
 impl What<'_> {
@@ -176,6 +185,7 @@ impl What<'_> {
             Self::Replayed { .. } => "replayed",
             Self::Recorded { .. } => "recorded",
             Self::FellBack { .. } => "fell_back",
+            Self::Forgotten { .. } => "forgotten",
         }
     }
 }
@@ -385,6 +395,12 @@ fn trace(event: &Event<'_>) {
             tracing::debug!(target: "ft", site, policy, run, step, "{name}");
         }
         What::FellBack { run, state, why } => tracing::warn!(target: "ft", site, policy, run, state, why, "{name}"),
+        What::Forgotten { run, status: status @ "running", why } => {
+            tracing::warn!(target: "ft", site, policy, run, status, why, "{name}");
+        }
+        What::Forgotten { run, status, why } => {
+            tracing::debug!(target: "ft", site, policy, run, status, why, "{name}");
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::envelope::{Envelope, Place};
 use super::error::{CheckpointError, StoreError};
 use super::fingerprint::InputHash;
 use super::numbers::Numbers;
-use super::record::{Appended, Granted, Lease, Step, StepRecord};
+use super::record::{Appended, Forgotten, Granted, Lease, Step, StepRecord, unix_now};
 use super::store::Store;
 use super::ticket::Ticket;
 use super::value::check_name;
@@ -69,6 +69,9 @@ impl Run {
             let (attempt, steps) = (granted.attempts.into(), granted.steps.len() as u64);
             observe::emit(site, POLICY, What::Resumed { run: id, attempt, steps });
         }
+        for Forgotten { run, status, why } in &granted.forgotten {
+            observe::emit(site, POLICY, What::Forgotten { run, status: status.as_str(), why: why.as_str() });
+        }
         let (recorded, steps) = (granted.recorded, granted.steps.into_iter());
         Self {
             store,
@@ -115,7 +118,7 @@ impl Run {
     }
 
     fn release(&self) {
-        drop(self.store.backend().release(self.lease.clone()));
+        drop(self.store.backend().release(self.lease.clone(), unix_now()));
     }
 
     fn fenced(&self) -> CheckpointError {

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::record::{
-    Appended, Claim, Claimed, Filter, Finish, Lease, Renewed, RunRecord, SaveState, StateRecord, Step, StepRecord,
+    Appended, Claim, Claimed, Collected, Filter, Finish, Gc, Lease, Renewed, RunRecord, SaveState, StateRecord, Step,
+    StepRecord, UnixMillis,
 };
 use super::ticket::Ticket;
 
@@ -20,6 +21,8 @@ use super::ticket::Ticket;
 /// - A claim of a run whose owner has died is granted at once where the store can see that it has died, and at the end
 ///   of its lease where it cannot. Each grant has a token larger than all that the store granted before: those of other
 ///   runs, and of runs that are deleted, included. The token of the grant that starts a run is its incarnation.
+/// - A claim that is granted forgets a bounded number of other runs whose time is over ([`Granted`](super::Granted) says
+///   which): a store does not grow for ever, and no run that a living owner executes is forgotten.
 /// - `append` is one transaction for the whole batch, and never changes a recorded step.
 /// - Requests that a store cannot fulfil leave it as it was.
 pub trait Backend: Send + Sync + fmt::Debug {
@@ -45,7 +48,7 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn finish(&self, finish: Finish) -> Ticket<()>;
 
     /// Gives a claim back; the run stays resumable. Without effect if the run is not held any more.
-    fn release(&self, lease: Lease) -> Ticket<()>;
+    fn release(&self, lease: Lease, at: UnixMillis) -> Ticket<()>;
 
     /// Keeps every claim of this owner alive.
     fn renew(&self) -> Ticket<Renewed>;
@@ -62,4 +65,7 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// Deletes a run and all that is recorded of it; `false` if there is none. A run that a living owner executes
     /// answers [`StoreError::RunBusy`](super::StoreError::RunBusy) and stays.
     fn delete(&self, run: &str) -> Ticket<bool>;
+
+    /// Deletes runs by age and number. One that a living owner executes stays.
+    fn gc(&self, gc: Gc) -> Ticket<Collected>;
 }

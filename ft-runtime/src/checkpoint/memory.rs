@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::backend::Backend;
 use super::error::StoreError;
 use super::record::{
-    Appended, Claim, Claimed, Filter, Finish, Granted, Lease, Renewed, RunRecord, RunStatus, SaveState, StateRecord,
-    Step, StepRecord,
+    Appended, Claim, Claimed, Collected, Excess, Filter, Finish, Forgotten, Gc, Granted, Lease, Renewed, RunRecord,
+    RunStatus, SaveState, StateRecord, Step, StepRecord, UnixMillis,
 };
 use super::ticket::Ticket;
 use super::{KEPT_RUNS, PRUNED_AT_ONCE};
@@ -82,9 +82,9 @@ impl Backend for Memory {
 
     fn claim(&self, claim: Claim) -> Ticket<Claimed> {
         let mut shared = self.lock();
-        let claimed = shared.claim(&claim, &self.owner);
-        if matches!(claimed, Claimed::Granted(_)) {
-            shared.prune(claim.at, &claim.run);
+        let mut claimed = shared.claim(&claim, &self.owner);
+        if let Claimed::Granted(granted) = &mut claimed {
+            granted.forgotten = shared.prune(claim.at, &claim.run);
         }
         Ticket::ready(Ok(claimed))
     }
@@ -122,10 +122,11 @@ impl Backend for Memory {
         }))
     }
 
-    fn release(&self, lease: Lease) -> Ticket<()> {
+    fn release(&self, lease: Lease, at: UnixMillis) -> Ticket<()> {
         let mut shared = self.lock();
         if let Ok(run) = shared.held(&lease, &self.owner) {
             run.record.owner = None;
+            run.record.updated_at = run.record.updated_at.max(at);
         }
         Ticket::ready(Ok(()))
     }
@@ -162,6 +163,10 @@ impl Backend for Memory {
         }
         Ticket::ready(Ok(shared.runs.remove(run).is_some()))
     }
+
+    fn gc(&self, gc: Gc) -> Ticket<Collected> {
+        Ticket::ready(Ok(self.lock().gc(&gc)))
+    }
 }
 
 impl Shared {
@@ -171,13 +176,7 @@ impl Shared {
         let Some(run) = self.runs.get_mut(&*claim.run) else {
             self.token = token;
             self.runs.insert(claim.run.to_string(), Run::new(claim, owner, token));
-            return Claimed::Granted(Granted {
-                token,
-                attempts: 1,
-                incarnation: token,
-                recorded: 0,
-                steps: Vec::new(),
-            });
+            return Claimed::Granted(Granted::new(token, 1, token, 0, Vec::new()));
         };
         let record = &mut run.record;
         let expired = record.expires_at.is_some_and(|at| at <= claim.at);
@@ -215,17 +214,12 @@ impl Shared {
             }
         }
         record.owner = Some(owner.to_owned());
+        record.keep_unfinished = claim.keep_unfinished;
         record.token = token;
         self.token = token;
         record.attempts += 1;
         record.updated_at = claim.at;
-        Claimed::Granted(Granted {
-            token: record.token,
-            attempts: record.attempts,
-            incarnation: record.incarnation,
-            recorded: run.steps.len() as u64,
-            steps: run.steps.clone(),
-        })
+        Claimed::Granted(Granted::new(token, record.attempts, record.incarnation, record.steps, run.steps.clone()))
     }
 
     fn append(&mut self, step: Step, owner: &str) -> Appended {
@@ -239,6 +233,7 @@ impl Shared {
         }
         run.places.insert(Arc::clone(&step.key), run.steps.len());
         let seq = run.steps.len() as u64 + 1;
+        run.touch(step.at);
         run.steps.push(StepRecord::new(seq, step));
         run.record.steps = seq;
         Appended::Recorded { seq }
@@ -256,6 +251,7 @@ impl Shared {
         let kept = older.map(|old| old.generation).max();
         run.states.retain(|old| old.name != state.name || Some(old.generation) == kept);
         let steps = run.steps.len() as u64;
+        run.touch(state.at);
         run.states.push(StateRecord::new(state, (generation, value), steps));
         Ok(())
     }
@@ -275,29 +271,46 @@ impl Shared {
         self.living.contains(owner).then(|| owner.clone())
     }
 
-    fn prune(&mut self, now: i64, claimed: &str) {
-        let expired: Vec<String> = self
-            .runs
-            .values()
-            .map(|run| &run.record)
-            .filter(|run| run.expires_at.is_some_and(|at| at <= now) && run.run != claimed)
-            .take(PRUNED_AT_ONCE)
-            .map(|run| run.run.clone())
-            .collect();
-        for run in expired {
-            self.runs.remove(&run);
+    fn prune(&mut self, now: UnixMillis, claimed: &str) -> Vec<Forgotten> {
+        let mut doomed = Vec::new();
+        for ended in [true, false] {
+            let mut kind: Vec<&RunRecord> =
+                self.others(claimed).filter(|run| run.finished_at.is_some() == ended).collect();
+            kind.sort_by_key(|run| run.finished_at.unwrap_or(run.updated_at));
+            let excess = (kind.len() + 1).saturating_sub(KEPT_RUNS).min(2 * PRUNED_AT_ONCE);
+            let over = kind.iter().filter(|run| run.is_over(now)).take(PRUNED_AT_ONCE).map(|run| (*run, Excess::Age));
+            let oldest = kind.iter().take(excess).map(|run| (*run, Excess::Number));
+            doomed.extend(over.chain(oldest).map(|(run, why)| Forgotten::new(&*run.run, run.status, why)));
         }
-        if self.runs.len() <= KEPT_RUNS {
-            return;
-        }
-        let mut finished: Vec<_> =
-            self.runs.values().filter_map(|run| Some((run.record.finished_at?, run.record.run.clone()))).collect();
-        if let Some(excess) = finished.len().checked_sub(KEPT_RUNS) {
-            finished.sort_unstable();
-            for (_, run) in finished.into_iter().take(excess) {
-                self.runs.remove(&run);
+        doomed.retain(|forgotten| {
+            self.living_owner(&forgotten.run).is_none() && self.runs.remove(&forgotten.run).is_some()
+        });
+        doomed
+    }
+
+    fn others(&self, than: &str) -> impl Iterator<Item = &RunRecord> {
+        self.runs.values().map(|run| &run.record).filter(move |run| run.run != than)
+    }
+
+    fn gc(&mut self, gc: &Gc) -> Collected {
+        let mut doomed = Vec::new();
+        for status in RunStatus::ALL {
+            let mut kind: Vec<&RunRecord> =
+                self.others("").filter(|run| run.status == status && run.run.starts_with(&gc.prefix)).collect();
+            kind.sort_by(|a, b| (b.updated_at, &b.run).cmp(&(a.updated_at, &a.run)));
+            for (newer, run) in kind.into_iter().enumerate() {
+                let old = gc.touched_before(status).is_some_and(|before| run.updated_at <= before);
+                let too_many = gc.number(status).is_some_and(|number| newer >= number as usize);
+                if (old || too_many || run.is_over(gc.at)) && self.living_owner(&run.run).is_none() {
+                    doomed.push(run.clone());
+                }
             }
         }
+        let collected = Collected::of(doomed, gc.limit);
+        if !gc.dry_run {
+            collected.runs.iter().for_each(|run| drop(self.runs.remove(&run.run)));
+        }
+        collected
     }
 }
 
@@ -309,6 +322,14 @@ impl Run {
             steps: Vec::new(),
             places: HashMap::new(),
             states: Vec::new(),
+        }
+    }
+
+    /// Says that the run was recorded in; within the hour it is left at that.
+    fn touch(&mut self, at: UnixMillis) {
+        const HOUR: i64 = 60 * 60 * 1000;
+        if self.record.updated_at < at - HOUR {
+            self.record.updated_at = at;
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::record::KEEP_UNFINISHED;
 use super::run::RunCall;
 use super::step::StepCall;
 
@@ -21,6 +22,7 @@ use super::step::StepCall;
 /// |---|---|
 /// | [`version`](Self::version) | 0 |
 /// | [`keep`](Self::keep) | 7 days |
+/// | [`keep_unfinished`](Self::keep_unfinished) | 90 days |
 /// | [`again`](Self::again) | [`Again::AfterKeep`] |
 /// | [`require_run`](Self::require_run) | `false` |
 /// | [`every`](Self::every) | [`Every::Auto`] |
@@ -44,6 +46,7 @@ use super::step::StepCall;
 pub struct Checkpoint {
     pub(super) version: u16,
     pub(super) keep: Duration,
+    pub(super) keep_unfinished: Duration,
     pub(super) again: Again,
     pub(super) require_run: bool,
     pub(super) every: Every,
@@ -81,6 +84,7 @@ impl Checkpoint {
         Self {
             version: 0,
             keep: Duration::from_secs(7 * 24 * 60 * 60),
+            keep_unfinished: KEEP_UNFINISHED,
             again: Again::AfterKeep,
             require_run: false,
             every: Every::Auto,
@@ -105,6 +109,13 @@ impl Checkpoint {
     #[must_use]
     pub const fn keep(self, keep: Duration) -> Self {
         Self { keep, ..self }
+    }
+
+    /// How long a run that failed, or whose process died, waits to be resumed before it is forgotten. Counted from when it
+    /// was last touched: started, resumed, recorded in, given back. An event names each run that is forgotten.
+    #[must_use]
+    pub const fn keep_unfinished(self, keep: Duration) -> Self {
+        Self { keep_unfinished: keep, ..self }
     }
 
     /// Whether a finished run starts again at the next call.

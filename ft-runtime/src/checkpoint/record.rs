@@ -2,11 +2,13 @@
 //!
 //! Fields may be added, so each is made by its constructor and changed field by field.
 
+mod retention;
 mod states;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub use self::retention::{Collected, Excess, Forgotten, Gc};
 pub use self::states::{Newest, SaveState, StateRecord};
 use super::fingerprint::InputHash;
 
@@ -40,6 +42,9 @@ impl Lease {
     }
 }
 
+/// How long a run that is not finished is kept by default: 90 days.
+pub(crate) const KEEP_UNFINISHED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
 /// Asks to execute a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -52,14 +57,17 @@ pub struct Claim {
     pub version: u32,
     /// A finished run starts again instead of answering.
     pub again: bool,
+    /// How long the run is kept without being touched while it is not finished.
+    pub keep_unfinished: Duration,
     /// The time of day, for expiry. A store with a clock of its own uses that.
     pub at: UnixMillis,
 }
 
 impl Claim {
-    /// Asks for `run` now, by version 0 of `function`, not again if it is finished.
+    /// Asks for `run` now, by version 0 of `function`, not again if it is finished, to be kept for 90 days until it is.
     pub fn new(run: impl Into<Arc<str>>, function: impl Into<Arc<str>>) -> Self {
-        Self { run: run.into(), function: function.into(), version: 0, again: false, at: unix_now() }
+        let keep_unfinished = KEEP_UNFINISHED;
+        Self { run: run.into(), function: function.into(), version: 0, again: false, keep_unfinished, at: unix_now() }
     }
 }
 
@@ -104,13 +112,15 @@ pub struct Granted {
     pub recorded: u64,
     /// Its recorded steps, in the order in which they were recorded.
     pub steps: Vec<StepRecord>,
+    /// Other runs that the store has forgotten on the way.
+    pub forgotten: Vec<Forgotten>,
 }
 
 impl Granted {
     /// A grant of a run that has recorded `steps`, as many as were `recorded`.
     #[must_use]
     pub fn new(token: u64, attempts: u32, incarnation: u64, recorded: u64, steps: Vec<StepRecord>) -> Self {
-        Self { token, attempts, incarnation, recorded, steps }
+        Self { token, attempts, incarnation, recorded, steps, forgotten: Vec::new() }
     }
 }
 
@@ -216,7 +226,7 @@ impl Finish {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RunStatus {
-    /// Started, not finished; being executed if it has an owner.
+    /// Started, not finished; being executed if it has an owner that lives.
     Running,
     /// Ended with a result.
     Finished,
@@ -225,6 +235,8 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
+    pub(crate) const ALL: [Self; 3] = [Self::Running, Self::Finished, Self::Cancelled];
+
     /// The name that stands in the store.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -236,7 +248,7 @@ impl RunStatus {
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Running, Self::Finished, Self::Cancelled].into_iter().find(|status| status.as_str() == name)
+        Self::ALL.into_iter().find(|status| status.as_str() == name)
     }
 }
 
@@ -264,9 +276,11 @@ pub struct RunRecord {
     pub steps: u64,
     /// Bytes of its sealed output, if it is finished; [`Store::output`](super::Store::output) reads them.
     pub output_len: Option<u64>,
+    /// How long it is kept without being touched while it is not finished.
+    pub keep_unfinished: Duration,
     /// When it was started.
     pub created_at: UnixMillis,
-    /// When it was last claimed or finished.
+    /// When it was last claimed, given back or ended, or, within an hour, recorded in.
     pub updated_at: UnixMillis,
     /// When it finished.
     pub finished_at: Option<UnixMillis>,
@@ -295,11 +309,21 @@ impl RunRecord {
             incarnation: token,
             steps: 0,
             output_len: None,
+            keep_unfinished: claim.keep_unfinished,
             created_at: claim.at,
             updated_at: claim.at,
             finished_at: None,
             expires_at: None,
         }
+    }
+
+    /// Whether its time is over, if nobody executes it.
+    pub(crate) fn is_over(&self, now: UnixMillis) -> bool {
+        let over = match self.finished_at {
+            Some(_) => self.expires_at,
+            None => Some(self.updated_at.saturating_add(millis(self.keep_unfinished))),
+        };
+        over.is_some_and(|at| at <= now)
     }
 }
 

@@ -141,6 +141,7 @@ impl<T, E> RunSession<T, E> {
             function: self.call.function.into(),
             version: self.call.policy.version.into(),
             again: self.call.policy.again == Again::Always,
+            keep_unfinished: self.call.policy.keep_unfinished,
             at: unix_now(),
         };
         let ticket = store.backend().claim(claim);
@@ -240,7 +241,7 @@ impl Drop for Claiming {
         let (backend, run) = (Arc::downgrade(self.store.backend()), Arc::clone(&self.run));
         ticket.abandon(move |claimed| {
             if let (Ok(Claimed::Granted(Granted { token, .. })), Some(backend)) = (claimed, backend.upgrade()) {
-                drop(backend.release(Lease { run, token }));
+                drop(backend.release(Lease { run, token }, unix_now()));
             }
         });
     }

@@ -22,7 +22,8 @@ use super::backend::Backend;
 use super::error::StoreError;
 use super::owner::Owner;
 use super::record::{
-    Appended, Claim, Claimed, Filter, Finish, Lease, Renewed, RunRecord, SaveState, StateRecord, Step, StepRecord,
+    Appended, Claim, Claimed, Collected, Filter, Finish, Gc, Lease, Renewed, RunRecord, SaveState, StateRecord, Step,
+    StepRecord, UnixMillis,
 };
 use super::ticket::{Ticket, ticket};
 
@@ -130,8 +131,8 @@ impl Backend for Sqlite {
         self.ask(finish)
     }
 
-    fn release(&self, lease: Lease) -> Ticket<()> {
-        self.ask(requests::Release(lease))
+    fn release(&self, lease: Lease, at: UnixMillis) -> Ticket<()> {
+        self.ask(requests::Release(lease, at))
     }
 
     fn renew(&self) -> Ticket<Renewed> {
@@ -153,6 +154,10 @@ impl Backend for Sqlite {
 
     fn delete(&self, run: &str) -> Ticket<bool> {
         self.ask(requests::Delete(run.to_owned()))
+    }
+
+    fn gc(&self, gc: Gc) -> Ticket<Collected> {
+        self.ask(gc)
     }
 }
 

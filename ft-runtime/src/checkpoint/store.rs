@@ -10,7 +10,7 @@ use super::around::Around;
 use super::backend::Backend;
 use super::error::StoreError;
 use super::memory::Memory;
-use super::record::{Filter, RunRecord, StateRecord, StepRecord};
+use super::record::{Collected, Filter, Gc, RunRecord, StateRecord, StepRecord};
 use super::sqlite::Sqlite;
 use super::ticket::Ticket;
 use crate::context::{Context, Scoped};
@@ -158,6 +158,19 @@ impl Store {
     /// [`StoreError::RunBusy`] while a living process executes it.
     pub fn delete(&self, run: &str) -> Ticket<bool> {
         self.backend.delete(run)
+    }
+
+    /// Deletes runs by age and number, and says which.
+    ///
+    /// A store does this by itself for what is past its time, a few runs at each start of another one: results after
+    /// `keep`, runs that are not finished after `keep_unfinished`, and the oldest beyond 100,000 of each kind. An event
+    /// names each of them.
+    ///
+    /// # Errors
+    ///
+    /// The store's errors.
+    pub fn gc(&self, gc: Gc) -> Ticket<Collected> {
+        self.backend.gc(gc)
     }
 
     /// The backend behind the handle.

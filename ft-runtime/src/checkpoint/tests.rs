@@ -6,6 +6,7 @@ mod bad_input;
 mod in_flight;
 mod inside;
 mod migration;
+mod retention;
 mod runs;
 mod saved;
 mod sqlite;

@@ -1,6 +1,7 @@
 //! What each request does inside the transaction.
 
 mod claim;
+mod retention;
 mod runs;
 mod states;
 mod steps;

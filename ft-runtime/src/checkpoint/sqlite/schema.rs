@@ -43,6 +43,7 @@ CREATE TABLE ft_run (
     attempts    INTEGER NOT NULL,
     incarnation INTEGER NOT NULL,
     steps       INTEGER NOT NULL DEFAULT 0,
+    keep_unfinished INTEGER NOT NULL DEFAULT 7776000000,
     output      BLOB,
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL,
@@ -50,6 +51,7 @@ CREATE TABLE ft_run (
     expires_at  INTEGER
 );
 CREATE INDEX ft_run_finished ON ft_run (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX ft_run_unfinished ON ft_run (updated_at + keep_unfinished) WHERE finished_at IS NULL;
 CREATE INDEX ft_run_expires ON ft_run (expires_at) WHERE expires_at IS NOT NULL;
 CREATE TABLE ft_step (
     run         TEXT    NOT NULL,

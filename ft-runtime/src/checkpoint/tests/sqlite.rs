@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::{Arc, Barrier};
 use std::thread;
+use std::time::Duration;
 
 use super::World;
 use crate::checkpoint::sqlite::Sqlite;
@@ -13,7 +14,14 @@ fn open(world: &World) -> Sqlite {
 }
 
 fn claim(run: &str) -> Claim {
-    Claim { run: run.into(), function: "work".into(), version: 0, again: false, at: 0 }
+    Claim {
+        run: run.into(),
+        function: "work".into(),
+        version: 0,
+        again: false,
+        keep_unfinished: Duration::from_secs(3600),
+        at: 0,
+    }
 }
 
 fn append(store: &Sqlite, run: &str, key: String) -> Ticket<Vec<Appended>> {
@@ -84,7 +92,7 @@ fn a_release_that_could_not_be_written_does_not_keep_the_run_from_its_own_proces
     let store = open(&world);
     let _ = store.claim(claim("r")).wait().unwrap();
     store.fail_next_commit();
-    assert!(store.release(Lease { run: "r".into(), token: 1 }).wait().is_err());
+    assert!(store.release(Lease { run: "r".into(), token: 1 }, 0).wait().is_err());
     assert!(matches!(store.claim(claim("r")).wait().unwrap(), Claimed::Granted(granted) if granted.token == 2));
 }
 
@@ -201,7 +209,7 @@ fn an_abandoned_claim_is_given_back_even_from_the_writers_own_thread() {
     store.while_stalled(|| {
         store.claim(claim("r")).abandon(move |claimed| {
             let Ok(Claimed::Granted(granted)) = claimed else { panic!("{claimed:?}") };
-            drop(heir.release(Lease { run: "r".into(), token: granted.token }));
+            drop(heir.release(Lease { run: "r".into(), token: granted.token }, 0));
         });
     });
     // The second claim may be in the batch of the first, before the release: then it is told so.

@@ -1,19 +1,20 @@
 //! Ending runs, giving them back, deleting and listing them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Ask, Executed, blob, count, fence, fenced, is_senseless, reason, senseless};
 use crate::checkpoint::error::StoreError;
-use crate::checkpoint::record::{Filter, Finish, Lease, RunRecord, RunStatus};
+use crate::checkpoint::record::{Filter, Finish, Lease, RunRecord, RunStatus, UnixMillis};
 use crate::checkpoint::sqlite::writer::Hands;
 
 /// What [`run_record`] reads. The length of an output is known without reading it.
 macro_rules! run_columns {
     () => {
         "run, function, version, status, owner, token, attempts, incarnation, octet_length(output), created_at, \
-         updated_at, finished_at, expires_at, steps"
+         updated_at, finished_at, expires_at, steps, keep_unfinished"
     };
 }
 pub(super) use run_columns;
@@ -47,14 +48,20 @@ impl Ask for Finish {
 }
 
 /// Gives a claim back.
-pub(in crate::checkpoint::sqlite) struct Release(pub(in crate::checkpoint::sqlite) Lease);
+pub(in crate::checkpoint::sqlite) struct Release(
+    pub(in crate::checkpoint::sqlite) Lease,
+    pub(in crate::checkpoint::sqlite) UnixMillis,
+);
 
 impl Ask for Release {
     type Answer = ();
 
     fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<()> {
-        db.prepare_cached(concat!("UPDATE ft_run SET owner = NULL WHERE run = ?1 AND ", fence!()))?
-            .execute(params![&*self.0.run, self.0.token as i64, hands.owner()])?;
+        db.prepare_cached(concat!(
+            "UPDATE ft_run SET owner = NULL, updated_at = max(updated_at, ?4) WHERE run = ?1 AND ",
+            fence!()
+        ))?
+        .execute(params![&*self.0.run, self.0.token as i64, hands.owner(), self.1])?;
         Ok(Ok(()))
     }
 
@@ -140,12 +147,21 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         attempts: row.get(6)?,
         incarnation: count(row, 7)?,
         steps: count(row, 13)?,
+        keep_unfinished: Duration::from_millis(count(row, 14)?),
         output_len: row.get_ref(8)?.as_i64_or_null()?.map(|_| count(row, 8)).transpose()?,
         created_at: row.get(9)?,
         updated_at: row.get(10)?,
         finished_at: row.get(11)?,
         expires_at: row.get(12)?,
     })
+}
+
+/// Says that a run was recorded in. Within the hour it is left at that: its age decides about weeks.
+pub(super) fn touch(db: &Connection, run: &str, at: UnixMillis) -> rusqlite::Result<()> {
+    const HOUR: i64 = 60 * 60 * 1000;
+    db.prepare_cached("UPDATE ft_run SET updated_at = ?2 WHERE run = ?1 AND updated_at < ?2 - ?3")?
+        .execute(params![run, at, HOUR])
+        .map(drop)
 }
 
 /// Deletes the steps and states of a run.

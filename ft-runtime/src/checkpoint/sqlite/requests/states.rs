@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use super::runs::touch;
 use super::{Ask, Executed, blob, count, fence, fenced, senseless};
 use crate::checkpoint::record::{SaveState, StateRecord};
 use crate::checkpoint::sqlite::writer::Hands;
@@ -47,6 +48,7 @@ impl Ask for SaveState {
             "AND generation <> ?4)"
         ))?
         .execute(params![run, &*self.name, generation, bad.unwrap_or(-1)])?;
+        touch(db, run, self.at)?;
         Ok(Ok(()))
     }
 }

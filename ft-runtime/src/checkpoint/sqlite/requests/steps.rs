@@ -3,6 +3,7 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::runs::touch;
 use super::{Ask, Executed, blob, count, fence, fenced};
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::fingerprint::InputHash;
@@ -52,6 +53,7 @@ fn append(step: &Step, db: &Connection, hands: &Hands) -> rusqlite::Result<Appen
         .optional()?;
     if let Some(seq) = seq {
         db.prepare_cached("UPDATE ft_run SET steps = ?2 WHERE run = ?1")?.execute(params![run, seq as i64])?;
+        touch(db, run, step.at)?;
         return Ok(Appended::Recorded { seq });
     }
     let held: bool = db

@@ -40,7 +40,9 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, owners: &Path) -
 fn to_2(db: &Transaction<'_>) -> rusqlite::Result<()> {
     db.execute_batch(
         "ALTER TABLE ft_run ADD COLUMN steps INTEGER NOT NULL DEFAULT 0;
-         UPDATE ft_run SET steps = (SELECT coalesce(max(seq), 0) FROM ft_step WHERE ft_step.run = ft_run.run);",
+         UPDATE ft_run SET steps = (SELECT coalesce(max(seq), 0) FROM ft_step WHERE ft_step.run = ft_run.run);
+         ALTER TABLE ft_run ADD COLUMN keep_unfinished INTEGER NOT NULL DEFAULT 7776000000;
+         CREATE INDEX ft_run_unfinished ON ft_run (updated_at + keep_unfinished) WHERE finished_at IS NULL;",
     )?;
     let mut versions = db.prepare(
         "SELECT ft_state.run, name, generation, type_name, value, incarnation FROM ft_state JOIN ft_run USING (run)",
