@@ -13,8 +13,8 @@ use super::ticket::Ticket;
 ///
 /// Every call enqueues its request before it returns, in the order of the calls, and answers through the
 /// [`Ticket`]: what is enqueued is executed even if nobody waits for the answer. An answer that reports a write is
-/// given only when the write would survive a power cut. A call blocks only while the store's queue is full, which the
-/// store empties by itself.
+/// given only when the write would survive a power cut. A read sees every write that was enqueued before it. No call
+/// blocks; [`full`](Self::full) says when a caller should wait before it begins something new.
 ///
 /// # What every store must hold
 /// - Each write checks its [`Lease`] in the transaction that writes: run, token, owner, and that the run is running.
@@ -31,6 +31,12 @@ pub trait Backend: Send + Sync + fmt::Debug {
 
     /// The owner that this handle claims for: new for each process start.
     fn owner(&self) -> &str;
+
+    /// `None` while the store takes more. Otherwise a ticket that is answered when it does: a run or a step waits for it
+    /// before it begins, since what it hands over at its end is taken in any case.
+    fn full(&self) -> Option<Ticket<()>> {
+        None
+    }
 
     /// Claims a run and reads what is recorded of it.
     fn claim(&self, claim: Claim) -> Ticket<Claimed>;

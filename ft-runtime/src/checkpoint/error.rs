@@ -111,6 +111,8 @@ pub enum StoreError {
         /// What the layer below said.
         reason: String,
     },
+    /// The deadline of the caller passed before the store answered. What it was asked to do is still done.
+    DeadlinePassed,
     /// The store was closed before it could answer.
     Closed {
         /// The store.
@@ -183,6 +185,9 @@ impl fmt::Display for StoreError {
                 write!(f, "run `{run}` is being executed by {owner}; wait for it to end, or stop that process")
             }
             Self::Failed { store, doing, reason } => write!(f, "{doing} failed on the store {store}: {reason}"),
+            Self::DeadlinePassed => f.write_str(
+                "the deadline of the caller passed before the store answered; what it was asked to do is still done, and the next call finds it",
+            ),
             Self::Closed { store } => {
                 write!(f, "the store {store} was closed before it could answer")
             }
@@ -343,9 +348,12 @@ impl Fault for CheckpointError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::RunBusy { .. }
-            | Self::Store(StoreError::Failed { .. } | StoreError::Locked { .. } | StoreError::RunBusy { .. }) => {
-                FaultKind::Transient
-            }
+            | Self::Store(
+                StoreError::Failed { .. }
+                | StoreError::Locked { .. }
+                | StoreError::RunBusy { .. }
+                | StoreError::DeadlinePassed,
+            ) => FaultKind::Transient,
             _ => FaultKind::Permanent,
         }
     }

@@ -85,16 +85,15 @@ impl<T, E> RunSession<T, E> {
     /// The body's own error, which leaves the run resumable; or a [`Rejected::Checkpoint`]. A body that returns `Ok`
     /// while steps of it are still executing is [`CheckpointError::StepsExecuting`].
     pub async fn run<F: Future<Output = Result<T, E>>>(self, body: F) -> Result<T, E> {
-        let opened = match self.claim() {
-            Ok(claiming) => {
-                let store = claiming.store.clone();
-                match claiming.await {
-                    Ok(claimed) => self.open(store, claimed),
-                    Err(error) => Err(error.into()),
-                }
+        let claimed = async {
+            let store = self.store()?;
+            if let Some(room) = store.backend().full() {
+                room.await?;
             }
-            Err(error) => Err(error),
+            let claimed = self.claim(&store).await?;
+            self.open(store, claimed)
         };
+        let opened = claimed.await;
         let held = match opened {
             Ok(Opened::Execute(held)) => held,
             Ok(Opened::Answer(value)) => return Ok(value),
@@ -114,9 +113,11 @@ impl<T, E> RunSession<T, E> {
     ///
     /// The body's own error, which leaves the run resumable; or a [`Rejected::Checkpoint`].
     pub fn run_blocking(self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        let opened = self.claim().and_then(|claiming| {
-            let store = claiming.store.clone();
-            let claimed = claiming.wait()?;
+        let opened = self.store().and_then(|store| {
+            if let Some(room) = store.backend().full() {
+                room.wait()?;
+            }
+            let claimed = self.claim(&store).wait()?;
             self.open(store, claimed)
         });
         let held = match opened {
@@ -132,9 +133,12 @@ impl<T, E> RunSession<T, E> {
         self.close(held, finished)
     }
 
-    fn claim(&self) -> Result<Claiming, CheckpointError> {
+    fn store(&self) -> Result<Store, CheckpointError> {
         check_name("run", &self.call.id)?;
-        let store = Store::current()?;
+        Ok(Store::current()?)
+    }
+
+    fn claim(&self, store: &Store) -> Claiming {
         let run: Arc<str> = self.call.id.as_str().into();
         let claim = Claim {
             run: Arc::clone(&run),
@@ -145,7 +149,7 @@ impl<T, E> RunSession<T, E> {
             at: unix_now(),
         };
         let ticket = store.backend().claim(claim);
-        Ok(Claiming { ticket: Some(ticket), store, run })
+        Claiming { ticket: Some(ticket), store: store.clone(), run }
     }
 
     fn open(&self, store: Store, claimed: Claimed) -> Result<Opened<T>, CheckpointError> {
@@ -215,11 +219,20 @@ struct Claiming {
 }
 
 impl Claiming {
-    fn wait(mut self) -> Result<Claimed, CheckpointError> {
-        match self.ticket.take() {
-            Some(ticket) => Ok(ticket.wait()?),
-            None => unreachable!("the ticket is taken only here, and by the drop afterwards"),
+    fn wait(mut self) -> Result<Claimed, StoreError> {
+        let Some(ticket) = &mut self.ticket else {
+            unreachable!("the ticket is taken only here, and by the drop afterwards")
+        };
+        let answer = ticket.wait_mut();
+        self.answered(answer)
+    }
+
+    /// Too late for the caller, a claim may still be granted.
+    fn answered(&mut self, answer: Result<Claimed, StoreError>) -> Result<Claimed, StoreError> {
+        if answer != Err(StoreError::DeadlinePassed) {
+            self.ticket = None;
         }
+        answer
     }
 }
 
@@ -229,8 +242,7 @@ impl Future for Claiming {
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let Some(ticket) = &mut self.ticket else { return Poll::Pending };
         let answer = ready!(Pin::new(ticket).poll(cx));
-        self.ticket = None;
-        Poll::Ready(answer)
+        Poll::Ready(self.answered(answer))
     }
 }
 

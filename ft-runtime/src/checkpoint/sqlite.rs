@@ -1,9 +1,12 @@
 //! The embedded store: SQLite in WAL mode with `synchronous=FULL`, one writer thread, group commit.
 //!
-//! Every request goes through the writer thread, which takes all that is queued, executes it in one transaction and
+//! Every write goes through the writer thread, which takes all that is queued, executes it in one transaction and
 //! answers after the commit returned: one sync for one producer's step, and one for the steps of 64 producers. Several
-//! processes may open the same file; each has a writer of its own, and SQLite's lock takes turns between them.
+//! processes may open the same file; each has a writer of its own, and SQLite's lock takes turns between them. Reads have a
+//! thread and a connection of their own, which cannot write.
 
+mod callers;
+mod reader;
 mod requests;
 mod schema;
 mod writer;
@@ -16,7 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
-use self::requests::{Ask, Job};
+use self::reader::Reads;
+use self::requests::{Ask, Job, Look};
 use self::writer::{Queue, Writer};
 use super::backend::Backend;
 use super::error::StoreError;
@@ -32,6 +36,8 @@ pub(crate) struct Sqlite {
     url: String,
     owner: String,
     queue: Arc<Queue>,
+    reads: Arc<Reads>,
+    reader: Option<JoinHandle<()>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -64,11 +70,21 @@ impl Sqlite {
         let id = owner.id().to_owned();
         let url = format!("sqlite:{}", path.display());
         let queue = Arc::new(Queue::new(url.clone()));
+        let reads = Arc::new(Reads::new(url.clone(), Arc::clone(&queue)));
         let writer = Writer::new(connection, path.clone(), owners, owner, Arc::clone(&queue));
-        let writer = thread::Builder::new().name("ft-store".into()).spawn(move || writer.run()).map_err(|error| {
-            StoreError::Failed { store: url.clone(), doing: "starting the writer thread", reason: error.to_string() }
-        })?;
-        Ok(Self { url, owner: id, queue, writer: Some(writer) })
+        let mut store = Self { url, owner: id, queue, reads, reader: None, writer: None };
+        store.writer = Some(store.start("ft-store", move || writer.run())?);
+        let reads = Arc::clone(&store.reads);
+        store.reader = Some(store.start("ft-store-read", move || reads.run(&path))?);
+        Ok(store)
+    }
+
+    fn start(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+        thread::Builder::new().name(name.into()).spawn(work).map_err(|error| StoreError::Failed {
+            store: self.url.clone(),
+            doing: "starting its threads",
+            reason: error.to_string(),
+        })
     }
 
     /// Makes the next commit of this handle fail, as a full or broken disk would.
@@ -89,6 +105,12 @@ impl Sqlite {
         self.queue.while_stalled(work)
     }
 
+    /// Keeps the writer from taking what is queued, until it is told otherwise.
+    #[cfg(test)]
+    pub(crate) fn stall(&self, stalled: bool) {
+        self.queue.stall(stalled);
+    }
+
     /// A request that changes something and panics.
     #[cfg(test)]
     pub(crate) fn panic(&self) -> Ticket<()> {
@@ -100,6 +122,12 @@ impl Sqlite {
         self.queue.push(Box::new(Job::new(ask, reply)));
         ticket
     }
+
+    fn look<L: Look>(&self, look: L) -> Ticket<L::Answer> {
+        let (reply, ticket) = ticket();
+        self.reads.push(look, reply);
+        ticket
+    }
 }
 
 impl Backend for Sqlite {
@@ -109,6 +137,10 @@ impl Backend for Sqlite {
 
     fn owner(&self) -> &str {
         &self.owner
+    }
+
+    fn full(&self) -> Option<Ticket<()>> {
+        self.queue.full()
     }
 
     fn claim(&self, claim: Claim) -> Ticket<Claimed> {
@@ -124,7 +156,7 @@ impl Backend for Sqlite {
     }
 
     fn states(&self, run: &str, name: &str) -> Ticket<Vec<StateRecord>> {
-        self.ask(requests::States { run: run.to_owned(), name: name.to_owned() })
+        self.look(requests::States { run: run.to_owned(), name: name.to_owned() })
     }
 
     fn finish(&self, finish: Finish) -> Ticket<()> {
@@ -141,15 +173,15 @@ impl Backend for Sqlite {
     }
 
     fn list(&self, filter: Filter) -> Ticket<Vec<RunRecord>> {
-        self.ask(filter)
+        self.look(filter)
     }
 
     fn output(&self, run: &str) -> Ticket<Option<Arc<[u8]>>> {
-        self.ask(requests::Output(run.to_owned()))
+        self.look(requests::Output(run.to_owned()))
     }
 
     fn steps(&self, run: &str) -> Ticket<Vec<StepRecord>> {
-        self.ask(requests::Steps(run.to_owned()))
+        self.look(requests::Steps(run.to_owned()))
     }
 
     fn delete(&self, run: &str) -> Ticket<bool> {
@@ -163,16 +195,20 @@ impl Backend for Sqlite {
 
 impl Drop for Sqlite {
     fn drop(&mut self) {
+        // What is enqueued is answered: wait for it, first for the reads, so that the writer is the last one to leave and
+        // folds the log into the database.
+        self.reads.close();
+        join(self.reader.take());
         self.queue.close();
-        let Some(writer) = self.writer.take() else {
-            return;
-        };
-        // What is enqueued is written: wait for it. Waking a task can drop the last handle on the writer's own
-        // thread, which then ends by itself.
-        if writer.thread().id() != thread::current().id() {
-            // A panic of the writer has been reported by the panic hook, and every ticket answered `Closed`.
-            let _ = writer.join();
-        }
+        join(self.writer.take());
+    }
+}
+
+/// Waits for a thread of the store. Waking a task can drop the last handle on such a thread, which then ends by itself.
+fn join(thread: Option<JoinHandle<()>>) {
+    if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id()) {
+        // A panic has been reported by the panic hook, and every ticket answered `Closed`.
+        let _ = thread.join();
     }
 }
 

@@ -14,6 +14,7 @@ use super::ticket::Ticket;
 use super::value::{Read, Recorded, Seal, check_name, read};
 use super::{Checkpoint, POLICY};
 use crate::context::Context;
+use crate::deadline::under;
 use crate::observe::{self, What};
 use crate::outcome::Refusable;
 use crate::rejected::{FromRejected, Rejected};
@@ -169,6 +170,13 @@ impl<T, E> StepSession<T, E> {
     ///
     /// The body's own error; or a [`Rejected::Checkpoint`].
     pub async fn run<F: Future<Output = Result<T, E>>>(mut self, body: F) -> Result<T, E> {
+        // On another task than the one that called it, too.
+        let deadline = self.context.deadline();
+        if let Some(room) = self.room()
+            && let Err(error) = under(deadline, room).await
+        {
+            return Err((self.reject)(error.into()));
+        }
         let mut taken = match self.begin() {
             Begun::Plain => return body.await,
             Begun::Nested(nested) => {
@@ -177,7 +185,7 @@ impl<T, E> StepSession<T, E> {
             }
             Begun::Answered(answer) => return answer,
             Begun::Repeat(taken, ticket) => {
-                let appended = ticket.await;
+                let appended = under(deadline, ticket).await;
                 return self.repeated(taken, appended);
             }
             Begun::Execute(taken) => taken,
@@ -185,7 +193,7 @@ impl<T, E> StepSession<T, E> {
         let value = self.inside(Inside::new(&taken.key)).scope(body).await?;
         match self.hand_over(&mut taken, &value) {
             Ok((value, ticket)) => {
-                let appended = ticket.await;
+                let appended = under(deadline, ticket).await;
                 self.end(taken, value, appended)
             }
             Err(error) => Err((self.reject)(error.into())),
@@ -198,6 +206,11 @@ impl<T, E> StepSession<T, E> {
     ///
     /// The body's own error; or a [`Rejected::Checkpoint`].
     pub fn run_blocking(mut self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        if let Some(room) = self.room()
+            && let Err(error) = room.wait()
+        {
+            return Err((self.reject)(error.into()));
+        }
         let mut taken = match self.begin() {
             Begun::Plain => return body(),
             Begun::Nested(nested) => {
@@ -212,6 +225,14 @@ impl<T, E> StepSession<T, E> {
         match self.hand_over(&mut taken, &value) {
             Ok((value, ticket)) => self.end(taken, value, ticket.wait()),
             Err(error) => Err((self.reject)(error.into())),
+        }
+    }
+
+    /// What to wait for before a step that asks the store for something may begin.
+    fn room(&self) -> Option<Ticket<()>> {
+        match &self.plan {
+            Plan::Take(taken) if taken.record().is_none() => taken.run.store.backend().full(),
+            _ => None,
         }
     }
 

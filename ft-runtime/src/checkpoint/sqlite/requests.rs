@@ -22,13 +22,19 @@ use crate::checkpoint::ticket::Reply;
 /// A request in the queue, whatever it asks for.
 pub(super) type Request = Box<dyn Work>;
 
-/// A question to the database and what it is answered with.
+/// A question that leaves the database as it is.
+pub(super) trait Look: Send + 'static {
+    /// What it is answered with.
+    type Answer: Send + 'static;
+
+    /// Reads the answer, in a transaction of its own.
+    fn look(&self, db: &Connection) -> rusqlite::Result<Self::Answer>;
+}
+
+/// A request to the database and what it is answered with.
 pub(super) trait Ask: Send + 'static {
     /// What it is answered with, once the transaction is committed.
     type Answer: Send + 'static;
-
-    /// Whether it leaves the database as it is.
-    const READ: bool = false;
 
     /// Bytes of values it carries.
     fn size(&self) -> usize {
@@ -60,7 +66,6 @@ impl<A: Ask> Job<A> {
 
 /// A [`Job`] of any kind.
 pub(super) trait Work: Send {
-    fn is_read(&self) -> bool;
     fn size(&self) -> usize;
     fn execute(&mut self, db: &Connection, hands: &mut Hands) -> rusqlite::Result<()>;
     fn acknowledge(self: Box<Self>, hands: &mut Hands);
@@ -69,18 +74,12 @@ pub(super) trait Work: Send {
 }
 
 impl<A: Ask> Work for Job<A> {
-    fn is_read(&self) -> bool {
-        A::READ
-    }
-
     fn size(&self) -> usize {
         self.ask.size()
     }
 
     fn execute(&mut self, db: &Connection, hands: &mut Hands) -> rusqlite::Result<()> {
-        if !A::READ {
-            db.prepare_cached("SAVEPOINT request")?.execute([])?;
-        }
+        db.prepare_cached("SAVEPOINT request")?.execute([])?;
         // What a panic leaves half-changed is the database, and that is rolled back.
         let executed = panic::catch_unwind(AssertUnwindSafe(|| self.ask.execute(db, hands)));
         let answer = match executed {
@@ -88,13 +87,11 @@ impl<A: Ask> Work for Job<A> {
             Ok(executed) => executed?,
             Err(panic) => Err(hands.panicked(&*panic)),
         };
-        if !A::READ {
-            // A request that fails on its own has changed nothing; the others of the batch go on.
-            if answer.is_err() {
-                db.prepare_cached("ROLLBACK TO request")?.execute([])?;
-            }
-            db.prepare_cached("RELEASE request")?.execute([])?;
+        // A request that fails on its own has changed nothing; the others of the batch go on.
+        if answer.is_err() {
+            db.prepare_cached("ROLLBACK TO request")?.execute([])?;
         }
+        db.prepare_cached("RELEASE request")?.execute([])?;
         self.answer = Some(answer);
         Ok(())
     }
@@ -164,7 +161,7 @@ pub(super) fn reason(error: &rusqlite::Error) -> String {
 }
 
 /// Whether a row did not make sense, as opposed to the database failing.
-fn is_senseless(error: &rusqlite::Error) -> bool {
+pub(super) fn is_senseless(error: &rusqlite::Error) -> bool {
     use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
     // No request of ours breaks a constraint, unless what it read of its own run was damaged.
     let impossible = error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation);

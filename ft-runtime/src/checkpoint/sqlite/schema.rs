@@ -114,6 +114,17 @@ pub(super) fn connect(path: &Path, owners: &Path) -> Result<Connection, StoreErr
     Ok(connection)
 }
 
+/// Opens a connection that cannot write, to a store that is open already.
+pub(super) fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        Ok(connection)
+    };
+    open().map_err(|error| explain(error, path, "opening it to read"))
+}
+
 /// Begins a transaction that may write, waiting for other processes to end theirs.
 pub(super) fn begin<'c>(connection: &'c mut Connection, path: &Path) -> Result<Transaction<'c>, StoreError> {
     connection

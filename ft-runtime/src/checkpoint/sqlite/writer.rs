@@ -4,21 +4,22 @@ use std::any::Any;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::{self, ThreadId};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::callers::Callers;
 use super::requests::{self, Request};
 use super::schema;
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::owner::{self, Owner};
+use crate::checkpoint::ticket::Ticket;
 use crate::time;
 
-/// Requests that may wait; one more makes its caller wait.
-const MAX_QUEUED: usize = 4096;
+/// Requests that may wait; beyond it callers wait before they begin something.
+const MAX_QUEUED: usize = if cfg!(test) { 64 } else { 4096 };
 
 /// Bytes of values that may wait: four of the largest.
 const MAX_QUEUED_BYTES: usize = 256 << 20;
@@ -40,14 +41,18 @@ pub(super) struct Queue {
     url: String,
     waiting: Mutex<Waiting>,
     filled: Condvar,
-    drained: Condvar,
-    writer: OnceLock<ThreadId>,
+    settled: Condvar,
 }
 
 #[derive(Default)]
 struct Waiting {
     requests: VecDeque<Request>,
     bytes: usize,
+    /// Those who wait for room before they begin something.
+    callers: Callers,
+    /// Requests that were ever enqueued, and how many of them are answered.
+    pushed: u64,
+    settled: u64,
     /// How many requests the writer wants to be woken for.
     wanted: usize,
     closed: bool,
@@ -61,30 +66,27 @@ struct Waiting {
 
 impl Queue {
     pub(super) fn new(url: String) -> Self {
-        Self {
-            url,
-            waiting: Mutex::default(),
-            filled: Condvar::new(),
-            drained: Condvar::new(),
-            writer: OnceLock::new(),
-        }
+        Self { url, waiting: Mutex::default(), filled: Condvar::new(), settled: Condvar::new() }
     }
 
-    /// Enqueues, waiting while the queue is full: the writer empties it without anyone's help.
+    /// What a caller waits for before it begins something, while the queue is full. It is a bound on what is begun: what
+    /// is under way by then may still be enqueued.
+    pub(super) fn full(&self) -> Option<Ticket<()>> {
+        let mut waiting = self.lock();
+        (waiting.is_full() && !waiting.closed).then(|| waiting.callers.join())
+    }
+
+    /// Enqueues, whatever is there already.
     pub(super) fn push(&self, request: Request) {
         let size = request.size();
         let mut waiting = self.lock();
-        // The writer itself asks for something only when an abandoned claim is given back; it must not wait for itself.
-        let waits = self.writer.get() != Some(&thread::current().id());
-        while waits && waiting.is_full() && !waiting.closed {
-            waiting = self.drained.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-        }
         if waiting.closed {
             drop(waiting);
             request.refuse(StoreError::Closed { store: self.url.clone() });
             return;
         }
         waiting.bytes += size;
+        waiting.pushed += 1;
         waiting.requests.push_back(request);
         let wakes = waiting.requests.len() >= waiting.wanted;
         drop(waiting);
@@ -95,9 +97,33 @@ impl Queue {
 
     /// No request is taken any more; those that are queued are still written.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
+        let callers = {
+            let mut waiting = self.lock();
+            waiting.closed = true;
+            waiting.callers.all()
+        };
         self.filled.notify_all();
-        self.drained.notify_all();
+        // They learn from their request that the store is closed.
+        callers.into_iter().for_each(|caller| caller.send(Ok(())));
+    }
+
+    /// How many requests were enqueued so far.
+    pub(super) fn pushed(&self) -> u64 {
+        self.lock().pushed
+    }
+
+    /// Blocks until so many of the requests that were ever enqueued are answered.
+    pub(super) fn wait_for(&self, pushed: u64) {
+        let waiting = self.settled.wait_while(self.lock(), |waiting| waiting.settled < pushed);
+        drop(waiting.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// So many more requests are answered.
+    fn settle(&self, requests: usize) {
+        let mut waiting = self.lock();
+        waiting.settled = waiting.settled.saturating_add(requests as u64);
+        drop(waiting);
+        self.settled.notify_all();
     }
 
     /// Moves the next batch into `batch`, waiting for one. `false` when closed and empty.
@@ -128,8 +154,10 @@ impl Queue {
             batch.push(request);
         }
         waiting.bytes = waiting.bytes.saturating_sub(bytes);
+        let room = if waiting.is_full() { 0 } else { MAX_QUEUED - waiting.requests.len() };
+        let callers = waiting.callers.next(room);
         drop(waiting);
-        self.drained.notify_all();
+        callers.into_iter().for_each(|caller| caller.send(Ok(())));
         true
     }
 
@@ -182,7 +210,6 @@ impl Writer {
     pub(super) fn run(mut self) {
         let queue = Arc::clone(&self.queue);
         let _closes = CloseOnExit(&queue);
-        queue.writer.get_or_init(|| thread::current().id());
         let mut batch = Vec::new();
         let (mut expected, mut patience) = (1, Duration::ZERO);
         while queue.take(&mut batch, expected, patience) {
@@ -199,6 +226,7 @@ impl Writer {
                 }));
             }
             self.hands.granted.clear();
+            queue.settle(expected);
         }
     }
 
@@ -223,12 +251,9 @@ impl Writer {
             let path = &path;
             move |error| schema::explain(error, path, doing)
         };
-        let behavior = if batch.iter().all(|request| request.is_read()) {
-            TransactionBehavior::Deferred
-        } else {
-            TransactionBehavior::Immediate
-        };
-        let transaction = connection.transaction_with_behavior(behavior).map_err(failed("beginning a transaction"))?;
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed("beginning a transaction"))?;
         for request in batch {
             request.execute(&transaction, &mut self.hands).map_err(failed("executing a request"))?;
         }
@@ -324,6 +349,7 @@ impl Drop for CloseOnExit<'_> {
     fn drop(&mut self) {
         self.0.close();
         let requests = std::mem::take(&mut self.0.lock().requests);
+        self.0.settle(usize::MAX);
         requests.into_iter().for_each(|request| request.refuse(StoreError::Closed { store: self.0.url.clone() }));
     }
 }
@@ -339,11 +365,15 @@ impl Queue {
     }
 
     pub(super) fn while_stalled<R>(&self, work: impl FnOnce() -> R) -> R {
-        self.lock().stalled = true;
+        self.stall(true);
         let result = work();
-        self.lock().stalled = false;
-        self.filled.notify_all();
+        self.stall(false);
         result
+    }
+
+    pub(super) fn stall(&self, stalled: bool) {
+        self.lock().stalled = stalled;
+        self.filled.notify_all();
     }
 
     fn count_commit(&self) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Ask, Executed, blob, count, fence, fenced, is_senseless, reason, senseless};
+use super::{Ask, Executed, Look, blob, count, fence, fenced, is_senseless, reason, senseless};
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::record::{Filter, Finish, Lease, RunRecord, RunStatus, UnixMillis};
 use crate::checkpoint::sqlite::writer::Hands;
@@ -94,12 +94,11 @@ impl Ask for Delete {
 /// Reads the output of a run.
 pub(in crate::checkpoint::sqlite) struct Output(pub(in crate::checkpoint::sqlite) String);
 
-impl Ask for Output {
+impl Look for Output {
     type Answer = Option<Arc<[u8]>>;
-    const READ: bool = true;
 
-    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<Option<Arc<[u8]>>> {
-        output_of(db, &self.0).map(Ok)
+    fn look(&self, db: &Connection) -> rusqlite::Result<Option<Arc<[u8]>>> {
+        output_of(db, &self.0)
     }
 }
 
@@ -109,11 +108,10 @@ pub(super) fn output_of(db: &Connection, run: &str) -> rusqlite::Result<Option<A
         .optional()
 }
 
-impl Ask for Filter {
+impl Look for Filter {
     type Answer = Vec<RunRecord>;
-    const READ: bool = true;
 
-    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<Vec<RunRecord>> {
+    fn look(&self, db: &Connection) -> rusqlite::Result<Vec<RunRecord>> {
         // `substr` instead of LIKE, in which a user's `%` and `_` would mean something.
         db.prepare_cached(concat!(
             "SELECT ",
@@ -122,8 +120,7 @@ impl Ask for Filter {
             "AND (?2 IS NULL OR status = ?2) AND (?3 IS NULL OR run > ?3) ORDER BY run LIMIT ?4"
         ))?
         .query_map(params![self.prefix, self.status.map(RunStatus::as_str), self.after, self.limit], run_record)?
-        .collect::<rusqlite::Result<_>>()
-        .map(Ok)
+        .collect()
     }
 }
 

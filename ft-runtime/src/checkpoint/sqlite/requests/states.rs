@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::runs::touch;
-use super::{Ask, Executed, blob, count, fence, fenced, senseless};
+use super::{Ask, Executed, Look, blob, count, fence, fenced, senseless};
 use crate::checkpoint::record::{SaveState, StateRecord};
 use crate::checkpoint::sqlite::writer::Hands;
 
@@ -59,11 +59,10 @@ pub(in crate::checkpoint::sqlite) struct States {
     pub(in crate::checkpoint::sqlite) name: String,
 }
 
-impl Ask for States {
+impl Look for States {
     type Answer = Vec<StateRecord>;
-    const READ: bool = true;
 
-    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<Vec<StateRecord>> {
+    fn look(&self, db: &Connection) -> rusqlite::Result<Vec<StateRecord>> {
         db.prepare_cached(concat!(
             "SELECT name, generation, type_name, value, steps, token, version, recorded_at FROM ft_state ",
             "WHERE run = ?1 AND name = ?2 ORDER BY generation DESC"
@@ -80,7 +79,6 @@ impl Ask for States {
                 recorded_at: row.get(7)?,
             })
         })?
-        .collect::<rusqlite::Result<_>>()
-        .map(Ok)
+        .collect()
     }
 }

@@ -4,7 +4,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::runs::touch;
-use super::{Ask, Executed, blob, count, fence, fenced};
+use super::{Ask, Executed, Look, blob, count, fence, fenced};
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::fingerprint::InputHash;
 use crate::checkpoint::record::{Appended, Step, StepRecord};
@@ -78,12 +78,11 @@ fn append(step: &Step, db: &Connection, hands: &Hands) -> rusqlite::Result<Appen
 /// Reads the steps of a run.
 pub(in crate::checkpoint::sqlite) struct Steps(pub(in crate::checkpoint::sqlite) String);
 
-impl Ask for Steps {
+impl Look for Steps {
     type Answer = Vec<StepRecord>;
-    const READ: bool = true;
 
-    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<Vec<StepRecord>> {
-        steps_of(db, &self.0).map(Ok)
+    fn look(&self, db: &Connection) -> rusqlite::Result<Vec<StepRecord>> {
+        steps_of(db, &self.0)
     }
 }
 
