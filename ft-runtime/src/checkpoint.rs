@@ -43,9 +43,11 @@
 //! - What happened after the last record is executed again. Give the other side the [`idempotency_key`], so that it
 //!   recognises what it has seen.
 //!
-//! One limit is SQLite's: the newest records stand in its log (`ft.db-wal`) until they are folded into the database, and
-//! a log that was damaged or left behind when the file was copied reads as if they had never been written. Copy a store
-//! with `sqlite3 ft.db ".backup copy.db"`.
+//! The newest records stand in SQLite's log (`ft.db-wal`) until they are folded into the database. A log that was damaged,
+//! or left behind when the file was copied, reads as if they had never been written; so `ft.db.mark` says how many
+//! commits were acknowledged, and a store that has fewer is refused. Two limits remain: a copy of `ft.db` without both
+//! files looks like a whole older store (copy with `sqlite3 ft.db ".backup copy.db"`), and the mark is not synced, so
+//! after a power cut it may not know of the last seconds.
 //!
 //! # When not to use it
 //!

@@ -74,6 +74,17 @@ pub enum StoreError {
         /// What it read back as.
         found: String,
     },
+    /// The store has fewer commits than were acknowledged: its log was damaged, or left behind when it was copied.
+    CommitsLost {
+        /// The file.
+        path: PathBuf,
+        /// The file that says how many were acknowledged.
+        mark: PathBuf,
+        /// So many were acknowledged.
+        acknowledged: u64,
+        /// So many are there.
+        found: u64,
+    },
     /// The database's own structure is damaged.
     Damaged {
         /// The file.
@@ -163,6 +174,13 @@ impl fmt::Display for StoreError {
                 f,
                 "{} would not survive a power cut: `PRAGMA {pragma}` reads `{found}` where `{wanted}` is needed; put the store on a local file system",
                 path.display()
+            ),
+            Self::CommitsLost { path, mark, acknowledged, found } => write!(
+                f,
+                "the store {} holds {found} of {acknowledged} commits: its log {}-wal was damaged, or left behind when it was copied or restored, and steps recorded there would run again; put the log back, or delete {} to go on without them",
+                path.display(),
+                path.display(),
+                mark.display()
             ),
             Self::Damaged { path, reason } => write!(
                 f,

@@ -6,6 +6,7 @@
 //! thread and a connection of their own, which cannot write.
 
 mod callers;
+mod mark;
 mod reader;
 mod requests;
 mod schema;
@@ -19,9 +20,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
+use self::mark::Mark;
 use self::reader::Reads;
 use self::requests::{Ask, Job, Look};
-use self::writer::{Queue, Writer};
+use self::writer::{Queue, Writer, poison};
 use super::backend::Backend;
 use super::error::StoreError;
 use super::owner::Owner;
@@ -63,6 +65,14 @@ impl Sqlite {
         let path = prepare(path)?;
         let owners = beside(&path, ".owners");
         let mut connection = schema::connect(&path, &owners)?;
+        // A log that has lost something stays as it is.
+        let mark = match Mark::open(beside(&path, ".mark"), &path, &connection) {
+            Ok(mark) => mark,
+            Err(error) => {
+                poison(connection);
+                return Err(error);
+            }
+        };
         let owner = enter(&mut connection, &path, &owners)?;
         // The names of the database and its log must survive a power cut as well as what is in them.
         sync_directory(&path)?;
@@ -71,7 +81,7 @@ impl Sqlite {
         let url = format!("sqlite:{}", path.display());
         let queue = Arc::new(Queue::new(url.clone()));
         let reads = Arc::new(Reads::new(url.clone(), Arc::clone(&queue)));
-        let writer = Writer::new(connection, path.clone(), owners, owner, Arc::clone(&queue));
+        let writer = Writer::new(connection, mark, path.clone(), owners, owner, Arc::clone(&queue));
         let mut store = Self { url, owner: id, queue, reads, reader: None, writer: None };
         store.writer = Some(store.start("ft-store", move || writer.run())?);
         let reads = Arc::clone(&store.reads);

@@ -26,13 +26,13 @@ const BUSY_PAUSE: Duration = Duration::from_millis(2);
 /// Primary keys are clustered, so that a step costs one page of data and one of index.
 ///
 /// `token` in `ft_meta` is the last token that was granted: counted for the store and not in the run's row, so that a
-/// run which is deleted and started anew does not count from 1 again.
+/// run which is deleted and started anew does not count from 1 again. `commits` and `identity` are for the mark.
 const TABLES: &str = "
 CREATE TABLE ft_meta (
     name        TEXT    NOT NULL PRIMARY KEY,
     value       INTEGER NOT NULL
 ) WITHOUT ROWID;
-INSERT INTO ft_meta (name, value) VALUES ('token', 0);
+INSERT INTO ft_meta (name, value) VALUES ('token', 0), ('commits', 0), ('identity', random());
 CREATE TABLE ft_run (
     run         TEXT    NOT NULL PRIMARY KEY,
     function    TEXT    NOT NULL,
@@ -255,7 +255,14 @@ fn create(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
         .and_then(|()| transaction.pragma_update(None, "application_id", APPLICATION_ID))
         .and_then(|()| transaction.pragma_update(None, "user_version", SCHEMA))
         .and_then(|()| transaction.commit())
+        .and_then(|()| fold(connection))
         .map_err(|error| explain(error, path, "creating its tables"))
+}
+
+/// Folds the log into the database, so that a log that is lost later takes the tables with it no more: the store is known
+/// by them, and so what it has lost. As far as other processes let it; they do the same.
+fn fold(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))
 }
 
 fn no_row(error: rusqlite::Error) -> rusqlite::Result<()> {

@@ -11,6 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::callers::Callers;
+use super::mark::{self, Mark};
 use super::requests::{self, Request};
 use super::schema;
 use crate::checkpoint::error::StoreError;
@@ -185,6 +186,7 @@ impl Waiting {
 pub(super) struct Writer {
     /// `None` after a failure, until the database has been opened and read again.
     connection: Option<Connection>,
+    mark: Mark,
     hands: Hands,
     queue: Arc<Queue>,
 }
@@ -201,9 +203,16 @@ pub(super) struct Hands {
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, path: PathBuf, owners: PathBuf, owner: Owner, queue: Arc<Queue>) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        mark: Mark,
+        path: PathBuf,
+        owners: PathBuf,
+        owner: Owner,
+        queue: Arc<Queue>,
+    ) -> Self {
         let hands = Hands { owner, path, owners, held: HashMap::new(), granted: HashSet::new() };
-        Self { connection: Some(connection), hands, queue }
+        Self { connection: Some(connection), mark, hands, queue }
     }
 
     /// Works until the queue is closed and empty.
@@ -259,7 +268,9 @@ impl Writer {
         }
         #[cfg(test)]
         self.queue.injected_failure().map_err(failed("committing"))?;
+        let commits = mark::count(&transaction).map_err(failed("counting its commits"))?;
         transaction.commit().map_err(failed("committing"))?;
+        self.mark.note(commits);
         #[cfg(test)]
         self.queue.count_commit();
         Ok(())
@@ -267,9 +278,11 @@ impl Writer {
 
     /// Opens and reads the database again, and starts a new log: nothing may be appended behind frames of which
     /// nobody knows whether they reached the disk.
-    fn reopen(&self) -> Result<Connection, StoreError> {
-        let failed = |error| schema::explain(error, &self.hands.path, "reading it again after a failure");
+    fn reopen(&mut self) -> Result<Connection, StoreError> {
+        let path = self.hands.path.clone();
+        let failed = |error| schema::explain(error, &path, "reading it again after a failure");
         let connection = schema::connect(&self.hands.path, &self.hands.owners)?;
+        self.mark.check(&self.hands.path, &connection)?;
         let busy: i64 =
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(failed)?;
         if busy != 0 {
@@ -283,7 +296,7 @@ impl Writer {
 ///
 /// The sync is never tried again: the kernel may have marked the pages clean that it could not write, and a second sync
 /// would succeed without them.
-fn poison(connection: Connection) {
+pub(super) fn poison(connection: Connection) {
     // Closing must not fold the log into the database: that is the reopened connection's decision.
     let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::{Found, SCHEMA, begin, explain, identify};
+use super::{Found, SCHEMA, begin, explain, fold, identify};
 use crate::checkpoint::envelope::{self, Place};
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::owner;
@@ -33,13 +33,16 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, owners: &Path) -
         transaction.pragma_update(None, "user_version", SCHEMA)?;
         transaction.commit()
     };
-    migrated().map_err(|error| explain(error, path, "bringing its tables up to this version"))
+    migrated()
+        .and_then(|()| fold(connection))
+        .map_err(|error| explain(error, path, "bringing its tables up to this version"))
 }
 
 /// Steps are counted in the run's row, and the number of a state's version is part of its place.
 fn to_2(db: &Transaction<'_>) -> rusqlite::Result<()> {
     db.execute_batch(
-        "ALTER TABLE ft_run ADD COLUMN steps INTEGER NOT NULL DEFAULT 0;
+        "INSERT INTO ft_meta (name, value) VALUES ('commits', 0), ('identity', random());
+         ALTER TABLE ft_run ADD COLUMN steps INTEGER NOT NULL DEFAULT 0;
          UPDATE ft_run SET steps = (SELECT coalesce(max(seq), 0) FROM ft_step WHERE ft_step.run = ft_run.run);
          ALTER TABLE ft_run ADD COLUMN keep_unfinished INTEGER NOT NULL DEFAULT 7776000000;
          CREATE INDEX ft_run_unfinished ON ft_run (updated_at + keep_unfinished) WHERE finished_at IS NULL;",
