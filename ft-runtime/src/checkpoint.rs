@@ -62,6 +62,7 @@
 //! SQLite's log needs a local file system; a network one is not supported.
 
 mod active;
+mod arguments;
 mod around;
 mod backend;
 pub mod envelope;
@@ -86,6 +87,7 @@ mod tests;
 mod ticket;
 mod value;
 
+pub use self::arguments::{Arguments, probe};
 pub(crate) use self::around::Around;
 pub use self::backend::Backend;
 pub use self::error::{CheckpointError, StoreError};

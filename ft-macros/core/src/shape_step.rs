@@ -28,14 +28,7 @@ pub(crate) fn open(args: &Args, call: &Call, bind: &TokenStream, errors: &mut Er
             None => errors.at(*span, "a step records what it was called with: give this argument a plain name"),
         }
     }
-    let names = call.arguments.iter().filter_map(|(argument, _)| argument.as_ref());
-    for skipped in &args.skip {
-        if !names.clone().any(|name| name == skipped) {
-            let known: Vec<String> = names.clone().map(|name| format!("`{name}`")).collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            errors.at(skipped.span(), format!("`{}` has no argument `{skipped}` to skip; it has {known}", call.name));
-        }
-    }
+    check_skipped(args, call, errors);
     quote_spanned!(here=> #bind let step = checkpoint.step(#name) #key #input.at(site);)
 }
 
@@ -45,4 +38,16 @@ pub(crate) fn wrap(args: &Args, call: &Call, body: Body) -> TokenStream {
     let here = Span::mixed_site();
     let open = call.session("calls", None);
     call.run(&quote_spanned!(here=> step #open()), &args.clone, body)
+}
+
+/// A name in `skip(..)` is that of an argument.
+pub(crate) fn check_skipped(args: &Args, call: &Call, errors: &mut Errors) {
+    let names = call.arguments.iter().filter_map(|(argument, _)| argument.as_ref());
+    for skipped in &args.skip {
+        if !names.clone().any(|name| name == skipped) {
+            let known: Vec<String> = names.clone().map(|name| format!("`{name}`")).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            errors.at(skipped.span(), format!("`{}` has no argument `{skipped}` to skip; it has {known}", call.name));
+        }
+    }
 }

@@ -184,9 +184,6 @@ fn check(layers: &[Layer], supplied: &Supplied, errors: &mut Errors) {
             if let Some((key, _)) = args.reserved("key") {
                 errors.at(key.span(), "a run is named by `run`; `key` names a step, which has no `run`");
             }
-            if let Some(skip) = args.skip.first() {
-                errors.at(skip.span(), "`skip` leaves an argument out of the record of a step; a run records none");
-            }
         }
         (None, Some(state)) => {
             if let Some((key, _)) = args.reserved("key") {
@@ -244,7 +241,7 @@ impl Fold<'_> {
                 Shape::Once => shape_once::wrap(policy, args, &call, bind, body),
                 Shape::Candidates => shape_candidates::wrap(args, &call, bind, body, errors),
                 Shape::Checkpoint => match args.reserved("run") {
-                    Some((_, run)) => shape_run::wrap(run, args, &call, bind, body),
+                    Some((_, run)) => shape_run::wrap(run, args, &call, bind, body, errors),
                     None => {
                         hoisted = Some(shape_step::open(args, &call, &bind, errors));
                         shape_step::wrap(args, &call, body)

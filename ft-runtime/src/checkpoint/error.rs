@@ -239,6 +239,13 @@ pub enum CheckpointError {
         /// The function that asked for it now.
         now: String,
     },
+    /// The run was started with other arguments.
+    RunInputChanged {
+        /// The run.
+        run: String,
+        /// The names of those that differ.
+        arguments: Vec<String>,
+    },
     /// Another version of the code started the run.
     VersionChanged {
         /// The run.
@@ -392,6 +399,11 @@ impl fmt::Display for CheckpointError {
             Self::RunIdReused { run, recorded, now } => write!(
                 f,
                 "run `{run}` belongs to the function `{recorded}`, and `{now}` asked for it now; give each function its own run ids, or delete the old run"
+            ),
+            Self::RunInputChanged { run, arguments } => write!(
+                f,
+                "run `{run}` was started with other arguments (`{}`); its records were not used; put what tells inputs apart into its id (`run = format!(..)`), leave out what does not decide the work, or has no order, as a `HashSet` (`skip(..)`), or delete the run",
+                arguments.join("`, `")
             ),
             Self::VersionChanged { run, recorded, now } => write!(
                 f,

@@ -187,11 +187,15 @@ impl Shared {
             RunStatus::Cancelled => return Claimed::Cancelled,
             RunStatus::Finished => {
                 if !claim.again && !expired {
+                    if let Some(refused) = claim.differing(&record.arguments) {
+                        return refused;
+                    }
                     return Claimed::Finished(run.output.clone().unwrap_or_default());
                 }
                 record.status = RunStatus::Running;
                 record.function = claim.function.to_string();
                 record.version = claim.version;
+                record.arguments = claim.arguments.clone();
                 record.incarnation = token;
                 record.attempts = 0;
                 record.steps = 0;
@@ -210,6 +214,12 @@ impl Shared {
                 }
                 if record.version != claim.version {
                     return Claimed::OtherVersion { recorded: record.version };
+                }
+                if let Some(refused) = claim.differing(&record.arguments) {
+                    return refused;
+                }
+                if record.arguments.is_empty() {
+                    record.arguments = claim.arguments.clone();
                 }
             }
         }

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use self::retention::{Collected, Excess, Forgotten, Gc};
 pub use self::states::{Newest, SaveState, StateRecord};
+use super::arguments::Arguments;
 use super::fingerprint::InputHash;
 
 /// Milliseconds since 1970-01-01T00:00Z.
@@ -55,6 +56,8 @@ pub struct Claim {
     pub function: Arc<str>,
     /// Version of the code that claims it.
     pub version: u32,
+    /// What it is called with. A run that was started with something else is refused, unless it goes `again`.
+    pub arguments: Arguments,
     /// A finished run starts again instead of answering.
     pub again: bool,
     /// How long the run is kept without being touched while it is not finished.
@@ -67,7 +70,16 @@ impl Claim {
     /// Asks for `run` now, by version 0 of `function`, not again if it is finished, to be kept for 90 days until it is.
     pub fn new(run: impl Into<Arc<str>>, function: impl Into<Arc<str>>) -> Self {
         let keep_unfinished = KEEP_UNFINISHED;
-        Self { run: run.into(), function: function.into(), version: 0, again: false, keep_unfinished, at: unix_now() }
+        let (run, function, arguments) = (run.into(), function.into(), Arguments::default());
+        Self { run, function, version: 0, arguments, again: false, keep_unfinished, at: unix_now() }
+    }
+}
+
+impl Claim {
+    /// The arguments that keep it from a run that was started with `recorded`.
+    pub(crate) fn differing(&self, recorded: &Arguments) -> Option<Claimed> {
+        let differ: Vec<String> = recorded.differing(&self.arguments).into_iter().map(String::from).collect();
+        (!self.again && !differ.is_empty()).then_some(Claimed::OtherArguments { differ })
     }
 }
 
@@ -90,6 +102,11 @@ pub enum Claimed {
     OtherFunction {
         /// That function.
         recorded: String,
+    },
+    /// The run was started with other arguments.
+    OtherArguments {
+        /// The names of those that differ.
+        differ: Vec<String>,
     },
     /// Another version of the code started the run.
     OtherVersion {
@@ -262,6 +279,8 @@ pub struct RunRecord {
     pub function: String,
     /// Version of the code that started it.
     pub version: u32,
+    /// What it was started with.
+    pub arguments: Arguments,
     /// Where it stands.
     pub status: RunStatus,
     /// Who executes it, if anyone does.
@@ -302,6 +321,7 @@ impl RunRecord {
             run: claim.run.to_string(),
             function: claim.function.to_string(),
             version: claim.version,
+            arguments: claim.arguments.clone(),
             status: RunStatus::Running,
             owner: Some(owner.into()),
             token,

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::task::{self, Poll, ready};
 
 use super::active::Run;
+use super::arguments::Arguments;
 use super::envelope::{self, EnvelopeError, Place};
 use super::error::{CheckpointError, StoreError};
+use super::fingerprint::InputHash;
 use super::record::{Claim, Claimed, Finish, Granted, Lease, millis, unix_now};
 use super::store::Store;
 use super::ticket::Ticket;
@@ -25,17 +27,25 @@ pub struct RunCall {
     policy: Checkpoint,
     id: String,
     function: &'static str,
+    arguments: Arguments,
 }
 
 impl RunCall {
     pub(super) fn new(policy: Checkpoint, id: String) -> Self {
-        Self { policy, id, function: "run" }
+        Self { policy, id, function: "run", arguments: Arguments::default() }
     }
 
     /// The function that the run belongs to: another one that asks for the same id is refused. `run` by default.
     #[must_use]
     pub fn named(self, function: &'static str) -> Self {
         Self { function, ..self }
+    }
+
+    /// An argument of the function, by [`fingerprint_of!`](crate::fingerprint_of): a run that was started with another one is
+    /// refused, finished or not, unless it goes [`again`](Checkpoint::again). Without a fingerprint it is not compared.
+    #[must_use]
+    pub fn argument(self, name: &'static str, fingerprint: Option<InputHash>) -> Self {
+        Self { arguments: self.arguments.with(name, fingerprint), ..self }
     }
 
     /// The session of one call that returns `R`.
@@ -144,6 +154,7 @@ impl<T, E> RunSession<T, E> {
             run: Arc::clone(&run),
             function: self.call.function.into(),
             version: self.call.policy.version.into(),
+            arguments: self.call.arguments.clone(),
             again: self.call.policy.again == Again::Always,
             keep_unfinished: self.call.policy.keep_unfinished,
             at: unix_now(),
@@ -172,6 +183,7 @@ impl<T, E> RunSession<T, E> {
             Claimed::OtherFunction { recorded } => {
                 Err(CheckpointError::RunIdReused { run, recorded, now: self.call.function.into() })
             }
+            Claimed::OtherArguments { differ } => Err(CheckpointError::RunInputChanged { run, arguments: differ }),
             Claimed::OtherVersion { recorded } => {
                 Err(CheckpointError::VersionChanged { run, recorded, now: now.into() })
             }

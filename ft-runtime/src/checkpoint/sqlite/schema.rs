@@ -44,6 +44,7 @@ CREATE TABLE ft_run (
     incarnation INTEGER NOT NULL,
     steps       INTEGER NOT NULL DEFAULT 0,
     keep_unfinished INTEGER NOT NULL DEFAULT 7776000000,
+    arguments   BLOB,
     output      BLOB,
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL,

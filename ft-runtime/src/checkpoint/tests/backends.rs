@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::World;
 use crate::checkpoint::{
-    Appended, Claim, Claimed, Filter, Finish, Granted, InputHash, KEPT_RUNS, Lease, Newest, PRUNED_AT_ONCE, RunStatus,
-    SaveState, Step, StoreError,
+    Appended, Arguments, Claim, Claimed, Filter, Finish, Granted, InputHash, KEPT_RUNS, Lease, Newest, PRUNED_AT_ONCE,
+    RunStatus, SaveState, Step, StoreError,
 };
 
 fn claim(run: &str) -> Claim {
@@ -14,6 +14,7 @@ fn claim(run: &str) -> Claim {
         run: run.into(),
         function: "work".into(),
         version: 0,
+        arguments: Arguments::default(),
         again: false,
         keep_unfinished: Duration::from_secs(3600),
         at: 1000,

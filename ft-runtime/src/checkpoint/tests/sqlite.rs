@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::World;
 use crate::checkpoint::sqlite::Sqlite;
 use crate::checkpoint::{
-    Appended, Backend, Checkpoint, CheckpointError, Claim, Claimed, Filter, InputHash, Lease, Step, Store, StoreError,
-    Ticket,
+    Appended, Arguments, Backend, Checkpoint, CheckpointError, Claim, Claimed, Filter, InputHash, Lease, Step, Store,
+    StoreError, Ticket,
 };
 use crate::{Deadline, Error, Rejected, site};
 
@@ -26,6 +26,7 @@ fn claim(run: &str) -> Claim {
         run: run.into(),
         function: "work".into(),
         version: 0,
+        arguments: Arguments::default(),
         again: false,
         keep_unfinished: Duration::from_secs(3600),
         at: 0,

@@ -46,7 +46,7 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
         let token = next_token(db, 0)?;
         db.prepare_cached(concat!(
             "INSERT INTO ft_run (run, function, version, status, owner, token, attempts, incarnation, created_at, ",
-            "updated_at, keep_unfinished) VALUES (?1, ?2, ?3, 'running', ?4, ?5, 1, ?5, ?6, ?6, ?7)"
+            "updated_at, keep_unfinished, arguments) VALUES (?1, ?2, ?3, 'running', ?4, ?5, 1, ?5, ?6, ?6, ?7, ?8)"
         ))?
         .execute(params![
             &*claim.run,
@@ -55,7 +55,8 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
             hands.owner(),
             token as i64,
             claim.at,
-            keep(claim)
+            keep(claim),
+            claim.arguments.to_bytes()
         ])?;
         return Ok(Ok(Claimed::Granted(Granted::new(token, 1, token, 0, Vec::new()))));
     };
@@ -64,11 +65,14 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
         return Ok(Ok(Claimed::OtherFunction { recorded: known.function }));
     }
     let mut granted = Granted::new(known.token, 1, known.incarnation, 0, Vec::new());
-    let (mut created_at, mut starts_again) = (known.created_at, false);
+    let (mut created_at, mut starts_again, mut arguments) = (known.created_at, false, &claim.arguments);
     match known.status {
         RunStatus::Cancelled => return Ok(Ok(Claimed::Cancelled)),
         RunStatus::Finished => {
             if !claim.again && !expired {
+                if let Some(refused) = claim.differing(&known.arguments) {
+                    return Ok(Ok(refused));
+                }
                 return Ok(Ok(Claimed::Finished(output_of(db, &claim.run)?.unwrap_or_default())));
             }
             created_at = claim.at;
@@ -82,6 +86,12 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
             }
             if known.version != claim.version {
                 return Ok(Ok(Claimed::OtherVersion { recorded: known.version }));
+            }
+            if let Some(refused) = claim.differing(&known.arguments) {
+                return Ok(Ok(refused));
+            }
+            if !known.arguments.is_empty() {
+                arguments = &known.arguments;
             }
             let more = known.attempts.checked_add(1);
             granted.attempts = more.ok_or_else(|| senseless(format!("run `{}` has no end of attempts", claim.run)))?;
@@ -97,7 +107,7 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
     db.prepare_cached(concat!(
         "UPDATE ft_run SET function = ?2, version = ?3, status = 'running', owner = ?4, token = ?5, attempts = ?6, ",
         "incarnation = ?7, output = NULL, created_at = ?8, updated_at = ?9, finished_at = NULL, expires_at = NULL, ",
-        "steps = ?10, keep_unfinished = ?11 ",
+        "steps = ?10, keep_unfinished = ?11, arguments = ?12 ",
         "WHERE run = ?1"
     ))?
     .execute(params![
@@ -111,7 +121,8 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
         created_at,
         claim.at,
         granted.recorded as i64,
-        keep(claim)
+        keep(claim),
+        arguments.to_bytes()
     ])?;
     Ok(Ok(Claimed::Granted(granted)))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Ask, Executed, Look, blob, count, fence, fenced, is_senseless, reason, senseless};
+use crate::checkpoint::arguments::Arguments;
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::record::{Filter, Finish, Lease, RunRecord, RunStatus, UnixMillis};
 use crate::checkpoint::sqlite::writer::Hands;
@@ -14,7 +15,7 @@ use crate::checkpoint::sqlite::writer::Hands;
 macro_rules! run_columns {
     () => {
         "run, function, version, status, owner, token, attempts, incarnation, octet_length(output), created_at, \
-         updated_at, finished_at, expires_at, steps, keep_unfinished"
+         updated_at, finished_at, expires_at, steps, keep_unfinished, arguments"
     };
 }
 pub(super) use run_columns;
@@ -138,6 +139,7 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         run: row.get(0)?,
         function: row.get(1)?,
         version: row.get(2)?,
+        arguments: arguments(row, 15)?,
         status,
         owner: row.get(4)?,
         token: count(row, 5)?,
@@ -151,6 +153,12 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         finished_at: row.get(11)?,
         expires_at: row.get(12)?,
     })
+}
+
+/// Those of a run of an earlier version are not known.
+fn arguments(row: &Row<'_>, column: usize) -> rusqlite::Result<Arguments> {
+    let bytes = row.get_ref(column)?.as_bytes_or_null()?.unwrap_or_default();
+    Arguments::from_bytes(bytes).ok_or_else(|| senseless("its arguments are none".into()))
 }
 
 /// Says that a run was recorded in. Within the hour it is left at that: its age decides about weeks.

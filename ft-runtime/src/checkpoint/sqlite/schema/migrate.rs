@@ -45,6 +45,7 @@ fn to_2(db: &Transaction<'_>) -> rusqlite::Result<()> {
          ALTER TABLE ft_run ADD COLUMN steps INTEGER NOT NULL DEFAULT 0;
          UPDATE ft_run SET steps = (SELECT coalesce(max(seq), 0) FROM ft_step WHERE ft_step.run = ft_run.run);
          ALTER TABLE ft_run ADD COLUMN keep_unfinished INTEGER NOT NULL DEFAULT 7776000000;
+         ALTER TABLE ft_run ADD COLUMN arguments BLOB;
          CREATE INDEX ft_run_unfinished ON ft_run (updated_at + keep_unfinished) WHERE finished_at IS NULL;",
     )?;
     let mut versions = db.prepare(
