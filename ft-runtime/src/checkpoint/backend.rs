@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::record::{
-    Appended, Claim, Claimed, Collected, Filter, Finish, Gc, Lease, Renewed, RunRecord, SaveState, StateRecord, Step,
-    StepRecord, UnixMillis,
+    Appended, Claim, Claimed, Collected, Filter, Finish, Fork, Gc, Lease, Renewed, RunRecord, SaveState, StateRecord,
+    Step, StepRecord, UnixMillis,
 };
 use super::ticket::Ticket;
 
@@ -71,6 +71,15 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// Deletes a run and all that is recorded of it; `false` if there is none. A run that a living owner executes
     /// answers [`StoreError::RunBusy`](super::StoreError::RunBusy) and stays.
     fn delete(&self, run: &str) -> Ticket<bool>;
+
+    /// Ends a run for good, whoever executes it: its next write is refused. `false` if there is none, or it has ended.
+    fn cancel(&self, run: &str, at: UnixMillis) -> Ticket<bool>;
+
+    /// Lets a parked run be claimed again. `false` if it is not parked.
+    fn resume(&self, run: &str, at: UnixMillis) -> Ticket<bool>;
+
+    /// Starts a run with the first steps of another one, for somebody to claim.
+    fn fork(&self, fork: Fork) -> Ticket<RunRecord>;
 
     /// Deletes runs by age and number. One that a living owner executes stays.
     fn gc(&self, gc: Gc) -> Ticket<Collected>;

@@ -113,6 +113,37 @@ pub enum StoreError {
         /// The owner that holds it.
         owner: String,
     },
+    /// The run was cancelled.
+    RunCancelled {
+        /// The run.
+        run: String,
+    },
+    /// There is no such run, or it has not recorded such a step.
+    NoSuchStep {
+        /// The run.
+        run: String,
+        /// The step.
+        step: String,
+    },
+    /// There is a run of this name already.
+    RunExists {
+        /// The run.
+        run: String,
+    },
+    /// The name of a run to be made cannot be used.
+    BadName {
+        /// The name, cut if it is long.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A recorded step is damaged.
+    Unreadable {
+        /// The run.
+        run: String,
+        /// The step.
+        step: String,
+    },
     /// Reading, writing or syncing failed.
     Failed {
         /// The store.
@@ -202,6 +233,17 @@ impl fmt::Display for StoreError {
             Self::RunBusy { run, owner } => {
                 write!(f, "run `{run}` is being executed by {owner}; wait for it to end, or stop that process")
             }
+            Self::RunCancelled { run } => {
+                write!(f, "run `{run}` was cancelled; nothing of this late write was kept")
+            }
+            Self::NoSuchStep { run, step } => {
+                write!(f, "there is no step `{step}` in run `{run}`; its recorded steps are in Store::steps")
+            }
+            Self::RunExists { run } => write!(f, "run `{run}` is there already; choose another name, or delete it"),
+            Self::BadName { name: _, reason } => f.write_str(reason),
+            Self::Unreadable { run, step } => {
+                write!(f, "step `{step}` of run `{run}` is damaged and was not copied; restore the store from a backup")
+            }
             Self::Failed { store, doing, reason } => write!(f, "{doing} failed on the store {store}: {reason}"),
             Self::DeadlinePassed => f.write_str(
                 "the deadline of the caller passed before the store answered; what it was asked to do is still done, and the next call finds it",
@@ -259,6 +301,13 @@ pub enum CheckpointError {
     Cancelled {
         /// The run.
         run: String,
+    },
+    /// The run kept dying without getting any further, and waits for an operator.
+    Parked {
+        /// The run.
+        run: String,
+        /// How often it was recovered in vain.
+        recoveries: u32,
     },
     /// A step was recorded with other arguments.
     InputChanged {
@@ -410,6 +459,10 @@ impl fmt::Display for CheckpointError {
                 "run `{run}` was started by version {recorded} of its code and this is version {now}; finish it with version {recorded}, set `version = {recorded}` if the change does not matter to it, or delete the run"
             ),
             Self::Cancelled { run } => write!(f, "run `{run}` was cancelled; delete it to use its name again"),
+            Self::Parked { run, recoveries } => write!(
+                f,
+                "run `{run}` was recovered {recoveries} times in a row without getting any further, and is parked; find out what ends its process, then let it go on with Store::resume, or cancel it"
+            ),
             Self::InputChanged { run, step, recorded, now } => write!(
                 f,
                 "step `{step}` of run `{run}` was recorded with other arguments (fingerprint {recorded}, now {now}); its record was not used; give calls with different arguments different keys (`key = ..`), or leave arguments out that do not matter (`skip(..)`)"
@@ -470,7 +523,10 @@ impl Error for CheckpointError {
 
 impl From<StoreError> for CheckpointError {
     fn from(error: StoreError) -> Self {
-        Self::Store(error)
+        match error {
+            StoreError::RunCancelled { run } => Self::Cancelled { run },
+            error => Self::Store(error),
+        }
     }
 }
 
@@ -482,6 +538,6 @@ impl From<CheckpointError> for Rejected {
 
 impl From<StoreError> for Rejected {
     fn from(error: StoreError) -> Self {
-        CheckpointError::Store(error).into()
+        CheckpointError::from(error).into()
     }
 }

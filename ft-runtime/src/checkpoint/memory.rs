@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::backend::Backend;
+use super::envelope::relocate;
 use super::error::StoreError;
 use super::record::{
-    Appended, Claim, Claimed, Collected, Excess, Filter, Finish, Forgotten, Gc, Granted, Lease, Renewed, RunRecord,
-    RunStatus, SaveState, StateRecord, Step, StepRecord, UnixMillis,
+    Appended, Claim, Claimed, Collected, Excess, Filter, Finish, Forgotten, Fork, Gc, Granted, Lease, Renewed,
+    RunRecord, RunStatus, SaveState, StateRecord, Step, StepRecord, UnixMillis, millis,
 };
 use super::ticket::Ticket;
 use super::{KEPT_RUNS, PRUNED_AT_ONCE};
@@ -126,6 +127,7 @@ impl Backend for Memory {
         let mut shared = self.lock();
         if let Ok(run) = shared.held(&lease, &self.owner) {
             run.record.owner = None;
+            run.record.recoveries = 0;
             run.record.updated_at = run.record.updated_at.max(at);
         }
         Ticket::ready(Ok(()))
@@ -164,6 +166,35 @@ impl Backend for Memory {
         Ticket::ready(Ok(shared.runs.remove(run).is_some()))
     }
 
+    fn cancel(&self, run: &str, at: UnixMillis) -> Ticket<bool> {
+        let mut shared = self.lock();
+        let Some(run) = shared.runs.get_mut(run).filter(|run| run.record.finished_at.is_none()) else {
+            return Ticket::ready(Ok(false));
+        };
+        run.record.status = RunStatus::Cancelled;
+        run.record.owner = None;
+        run.record.updated_at = run.record.updated_at.max(at);
+        run.record.finished_at = Some(at);
+        run.record.expires_at = Some(at.saturating_add(millis(run.record.keep_unfinished)));
+        run.states.clear();
+        Ticket::ready(Ok(true))
+    }
+
+    fn resume(&self, run: &str, at: UnixMillis) -> Ticket<bool> {
+        let mut shared = self.lock();
+        let Some(run) = shared.runs.get_mut(run).filter(|run| run.record.status == RunStatus::Parked) else {
+            return Ticket::ready(Ok(false));
+        };
+        run.record.status = RunStatus::Running;
+        run.record.recoveries = 0;
+        run.record.updated_at = run.record.updated_at.max(at);
+        Ticket::ready(Ok(true))
+    }
+
+    fn fork(&self, fork: Fork) -> Ticket<RunRecord> {
+        Ticket::ready(self.lock().fork(&fork))
+    }
+
     fn gc(&self, gc: Gc) -> Ticket<Collected> {
         Ticket::ready(Ok(self.lock().gc(&gc)))
     }
@@ -185,6 +216,7 @@ impl Shared {
         }
         match record.status {
             RunStatus::Cancelled => return Claimed::Cancelled,
+            RunStatus::Parked => return Claimed::Parked { recoveries: record.recoveries, now: false },
             RunStatus::Finished => {
                 if !claim.again && !expired {
                     if let Some(refused) = claim.differing(&record.arguments) {
@@ -199,6 +231,7 @@ impl Shared {
                 record.incarnation = token;
                 record.attempts = 0;
                 record.steps = 0;
+                record.recoveries = 0;
                 record.output_len = None;
                 run.output = None;
                 record.created_at = claim.at;
@@ -221,6 +254,14 @@ impl Shared {
                 if record.arguments.is_empty() {
                     record.arguments = claim.arguments.clone();
                 }
+                if record.owner.as_ref().is_some_and(|dead| dead != owner) {
+                    if record.recoveries >= claim.max_recoveries {
+                        record.status = RunStatus::Parked;
+                        record.owner = None;
+                        return Claimed::Parked { recoveries: record.recoveries, now: true };
+                    }
+                    record.recoveries += 1;
+                }
             }
         }
         record.owner = Some(owner.to_owned());
@@ -235,6 +276,7 @@ impl Shared {
     fn append(&mut self, step: Step, owner: &str) -> Appended {
         let run = match self.held(&step.lease, owner) {
             Ok(run) => run,
+            Err(StoreError::RunCancelled { .. }) => return Appended::Cancelled,
             Err(StoreError::Fenced { owner, .. }) => return Appended::Fenced { owner },
             Err(_) => return Appended::Fenced { owner: None },
         };
@@ -273,6 +315,9 @@ impl Shared {
         let holds = run.record.token == lease.token
             && run.record.owner.as_deref() == Some(owner)
             && run.record.status == RunStatus::Running;
+        if run.record.status == RunStatus::Cancelled {
+            return Err(StoreError::RunCancelled { run: lease.run.to_string() });
+        }
         if holds { Ok(run) } else { Err(fenced(run.record.owner.clone())) }
     }
 
@@ -300,6 +345,34 @@ impl Shared {
 
     fn others(&self, than: &str) -> impl Iterator<Item = &RunRecord> {
         self.runs.values().map(|run| &run.record).filter(move |run| run.run != than)
+    }
+
+    fn fork(&mut self, fork: &Fork) -> Result<RunRecord, StoreError> {
+        if self.runs.contains_key(&fork.into) {
+            return Err(StoreError::RunExists { run: fork.into.clone() });
+        }
+        let found = self.runs.get(&fork.run).and_then(|run| Some((run, *run.places.get(&*fork.from)?)));
+        let Some((origin, before)) = found else {
+            return Err(StoreError::NoSuchStep { run: fork.run.clone(), step: fork.from.clone() });
+        };
+        let token = self.token + 1;
+        let mut run = Run {
+            record: fork.record(&origin.record, token, before as u64),
+            output: None,
+            steps: origin.steps[..before].to_vec(),
+            places: HashMap::new(),
+            states: Vec::new(),
+        };
+        for (place, step) in run.steps.iter_mut().enumerate() {
+            let (from, to) = fork.places(step, origin.record.incarnation, token);
+            step.value = relocate(&step.value, &from, &to).ok_or_else(|| fork.damaged(step))?.into();
+            step.token = token;
+            run.places.insert(Arc::clone(&step.key), place);
+        }
+        let record = run.record.clone();
+        self.token = token;
+        self.runs.insert(fork.into.clone(), run);
+        Ok(record)
     }
 
     fn gc(&mut self, gc: &Gc) -> Collected {
@@ -337,6 +410,7 @@ impl Run {
 
     /// Says that the run was recorded in; within the hour it is left at that.
     fn touch(&mut self, at: UnixMillis) {
+        self.record.recoveries = 0;
         const HOUR: i64 = 60 * 60 * 1000;
         if self.record.updated_at < at - HOUR {
             self.record.updated_at = at;

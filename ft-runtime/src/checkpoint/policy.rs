@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::record::KEEP_UNFINISHED;
+use super::record::{KEEP_UNFINISHED, MAX_RECOVERIES};
 use super::run::RunCall;
 use super::step::StepCall;
 
@@ -23,6 +23,7 @@ use super::step::StepCall;
 /// | [`version`](Self::version) | 0 |
 /// | [`keep`](Self::keep) | 7 days |
 /// | [`keep_unfinished`](Self::keep_unfinished) | 90 days |
+/// | [`max_recoveries`](Self::max_recoveries) | 10 |
 /// | [`again`](Self::again) | [`Again::AfterKeep`] |
 /// | [`require_run`](Self::require_run) | `false` |
 /// | [`every`](Self::every) | [`Every::Auto`] |
@@ -47,6 +48,7 @@ pub struct Checkpoint {
     pub(super) version: u16,
     pub(super) keep: Duration,
     pub(super) keep_unfinished: Duration,
+    pub(super) max_recoveries: u32,
     pub(super) again: Again,
     pub(super) require_run: bool,
     pub(super) every: Every,
@@ -85,6 +87,7 @@ impl Checkpoint {
             version: 0,
             keep: Duration::from_secs(7 * 24 * 60 * 60),
             keep_unfinished: KEEP_UNFINISHED,
+            max_recoveries: MAX_RECOVERIES,
             again: Again::AfterKeep,
             require_run: false,
             every: Every::Auto,
@@ -116,6 +119,14 @@ impl Checkpoint {
     #[must_use]
     pub const fn keep_unfinished(self, keep: Duration) -> Self {
         Self { keep_unfinished: keep, ..self }
+    }
+
+    /// How often in a row a run is taken over from a process that died, while it records nothing new, before it is parked:
+    /// what kills its process would go on doing so. A parked run is refused until somebody lets it
+    /// [`resume`](super::Store::resume); an event reports it. `u32::MAX` for never.
+    #[must_use]
+    pub const fn max_recoveries(self, recoveries: u32) -> Self {
+        Self { max_recoveries: recoveries, ..self }
     }
 
     /// Whether a finished run starts again at the next call.

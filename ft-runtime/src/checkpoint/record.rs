@@ -2,12 +2,14 @@
 //!
 //! Fields may be added, so each is made by its constructor and changed field by field.
 
+mod fork;
 mod retention;
 mod states;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub use self::fork::Fork;
 pub use self::retention::{Collected, Excess, Forgotten, Gc};
 pub use self::states::{Newest, SaveState, StateRecord};
 use super::arguments::Arguments;
@@ -46,6 +48,9 @@ impl Lease {
 /// How long a run that is not finished is kept by default: 90 days.
 pub(crate) const KEEP_UNFINISHED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
+/// How often a run is recovered by default without getting any further.
+pub(crate) const MAX_RECOVERIES: u32 = 10;
+
 /// Asks to execute a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -60,6 +65,9 @@ pub struct Claim {
     pub arguments: Arguments,
     /// A finished run starts again instead of answering.
     pub again: bool,
+    /// How often in a row the run is taken over from a process that died, without having recorded anything since, before
+    /// it is parked.
+    pub max_recoveries: u32,
     /// How long the run is kept without being touched while it is not finished.
     pub keep_unfinished: Duration,
     /// The time of day, for expiry. A store with a clock of its own uses that.
@@ -67,11 +75,13 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Asks for `run` now, by version 0 of `function`, not again if it is finished, to be kept for 90 days until it is.
+    /// Asks for `run` now, by version 0 of `function`, not again if it is finished, to be kept for 90 days
+    /// until it is, and parked after 10 recoveries.
     pub fn new(run: impl Into<Arc<str>>, function: impl Into<Arc<str>>) -> Self {
         let keep_unfinished = KEEP_UNFINISHED;
         let (run, function, arguments) = (run.into(), function.into(), Arguments::default());
-        Self { run, function, version: 0, arguments, again: false, keep_unfinished, at: unix_now() }
+        let (max_recoveries, at) = (MAX_RECOVERIES, unix_now());
+        Self { run, function, version: 0, arguments, again: false, max_recoveries, keep_unfinished, at }
     }
 }
 
@@ -83,7 +93,7 @@ impl Claim {
     }
 }
 
-/// The answer to a [`Claim`]. Nothing was changed unless it is `Granted`.
+/// The answer to a [`Claim`]. Nothing was changed unless it is `Granted`, or the run is parked now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Claimed {
@@ -93,6 +103,13 @@ pub enum Claimed {
     Finished(Arc<[u8]>),
     /// The run was cancelled.
     Cancelled,
+    /// The run is parked.
+    Parked {
+        /// How often it was recovered in vain.
+        recoveries: u32,
+        /// It is this claim that has parked it.
+        now: bool,
+    },
     /// A living owner executes the run.
     Busy {
         /// That owner.
@@ -211,6 +228,8 @@ pub enum Appended {
     },
     /// The key was recorded before; that record stands.
     Already(StepRecord),
+    /// The run was cancelled; nothing was written.
+    Cancelled,
     /// The writer does not hold the run any more; nothing was written.
     Fenced {
         /// Who holds it now, if anyone does.
@@ -249,10 +268,12 @@ pub enum RunStatus {
     Finished,
     /// Ended by an operator.
     Cancelled,
+    /// Recovered too often without getting any further: it waits for an operator.
+    Parked,
 }
 
 impl RunStatus {
-    pub(crate) const ALL: [Self; 3] = [Self::Running, Self::Finished, Self::Cancelled];
+    pub(crate) const ALL: [Self; 4] = [Self::Running, Self::Finished, Self::Cancelled, Self::Parked];
 
     /// The name that stands in the store.
     #[must_use]
@@ -261,6 +282,7 @@ impl RunStatus {
             Self::Running => "running",
             Self::Finished => "finished",
             Self::Cancelled => "cancelled",
+            Self::Parked => "parked",
         }
     }
 
@@ -291,6 +313,8 @@ pub struct RunRecord {
     pub attempts: u32,
     /// Which start of the run this is: the token of the claim that started it, which no other start in the store has.
     pub incarnation: u64,
+    /// How often in a row it was taken over from a process that died, without having recorded anything since.
+    pub recoveries: u32,
     /// How many steps it has recorded.
     pub steps: u64,
     /// Bytes of its sealed output, if it is finished; [`Store::output`](super::Store::output) reads them.
@@ -327,6 +351,7 @@ impl RunRecord {
             token,
             attempts: 1,
             incarnation: token,
+            recoveries: 0,
             steps: 0,
             output_len: None,
             keep_unfinished: claim.keep_unfinished,

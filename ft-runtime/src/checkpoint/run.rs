@@ -15,8 +15,9 @@ use super::record::{Claim, Claimed, Finish, Granted, Lease, millis, unix_now};
 use super::store::Store;
 use super::ticket::Ticket;
 use super::value::{Read, Recorded, Seal, check_name, read};
-use super::{Again, Checkpoint};
+use super::{Again, Checkpoint, POLICY};
 use crate::context::Context;
+use crate::observe::{self, What};
 use crate::outcome::Refusable;
 use crate::rejected::{FromRejected, Rejected};
 use crate::site::{Entered, Site};
@@ -156,6 +157,7 @@ impl<T, E> RunSession<T, E> {
             version: self.call.policy.version.into(),
             arguments: self.call.arguments.clone(),
             again: self.call.policy.again == Again::Always,
+            max_recoveries: self.call.policy.max_recoveries,
             keep_unfinished: self.call.policy.keep_unfinished,
             at: unix_now(),
         };
@@ -179,6 +181,12 @@ impl<T, E> RunSession<T, E> {
                 Err(error) => Err(error.about(&run, "the result".into(), now)),
             },
             Claimed::Cancelled => Err(CheckpointError::Cancelled { run }),
+            Claimed::Parked { recoveries, now } => {
+                if now {
+                    observe::emit(self.site, POLICY, What::Parked { run: &run, recoveries });
+                }
+                Err(CheckpointError::Parked { run, recoveries })
+            }
             Claimed::Busy { owner } => Err(CheckpointError::RunBusy { run, owner }),
             Claimed::OtherFunction { recorded } => {
                 Err(CheckpointError::RunIdReused { run, recorded, now: self.call.function.into() })

@@ -28,8 +28,8 @@ use super::backend::Backend;
 use super::error::StoreError;
 use super::owner::Owner;
 use super::record::{
-    Appended, Claim, Claimed, Collected, Filter, Finish, Gc, Lease, Renewed, RunRecord, SaveState, StateRecord, Step,
-    StepRecord, UnixMillis,
+    Appended, Claim, Claimed, Collected, Filter, Finish, Fork, Gc, Lease, Renewed, RunRecord, SaveState, StateRecord,
+    Step, StepRecord, UnixMillis,
 };
 use super::ticket::{Ticket, ticket};
 
@@ -196,6 +196,18 @@ impl Backend for Sqlite {
 
     fn delete(&self, run: &str) -> Ticket<bool> {
         self.ask(requests::Delete(run.to_owned()))
+    }
+
+    fn cancel(&self, run: &str, at: UnixMillis) -> Ticket<bool> {
+        self.ask(requests::Cancel { run: run.to_owned(), at })
+    }
+
+    fn resume(&self, run: &str, at: UnixMillis) -> Ticket<bool> {
+        self.ask(requests::Resume { run: run.to_owned(), at })
+    }
+
+    fn fork(&self, fork: Fork) -> Ticket<RunRecord> {
+        self.ask(fork)
     }
 
     fn gc(&self, gc: Gc) -> Ticket<Collected> {

@@ -349,6 +349,7 @@ impl<T, E> StepSession<T, E> {
                 recorded: record.input.to_string(),
                 now: taken.input.to_string(),
             }),
+            Some(Appended::Cancelled) => Err(CheckpointError::Cancelled { run: taken.run.id().into() }),
             Some(Appended::Fenced { owner }) => Err(StoreError::Fenced { run: taken.run.id().into(), owner }.into()),
             None => Err(StoreError::Closed { store: taken.run.store.url().into() }.into()),
         }

@@ -7,6 +7,7 @@ mod in_flight;
 mod inside;
 mod log;
 mod migration;
+mod operate;
 mod retention;
 mod runs;
 mod saved;

@@ -1,6 +1,7 @@
 //! What each request does inside the transaction.
 
 mod claim;
+mod operate;
 mod retention;
 mod runs;
 mod states;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 
+pub(super) use self::operate::{Cancel, Resume};
 pub(super) use self::runs::{Delete, Output, Release};
 pub(super) use self::states::States;
 pub(super) use self::steps::{Append, Steps};
@@ -125,12 +127,16 @@ use fence;
 
 /// Why the fence held a write off.
 fn fenced(db: &Connection, run: &str) -> rusqlite::Result<StoreError> {
-    let owner = db
-        .prepare_cached("SELECT owner FROM ft_run WHERE run = ?1")?
-        .query_row([run], |row| row.get(0))
-        .optional()?
-        .flatten();
-    Ok(StoreError::Fenced { run: run.to_owned(), owner })
+    let found = db
+        .prepare_cached("SELECT owner, status = 'cancelled' FROM ft_run WHERE run = ?1")?
+        .query_row([run], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let run = run.to_owned();
+    Ok(match found {
+        Some((_, true)) => StoreError::RunCancelled { run },
+        Some((owner, false)) => StoreError::Fenced { run, owner },
+        None => StoreError::Fenced { run, owner: None },
+    })
 }
 
 /// The bytes of a value, whatever type a tampered row gives them: their envelope tells whether they are whole.

@@ -45,6 +45,7 @@ CREATE TABLE ft_run (
     steps       INTEGER NOT NULL DEFAULT 0,
     keep_unfinished INTEGER NOT NULL DEFAULT 7776000000,
     arguments   BLOB,
+    recoveries  INTEGER NOT NULL DEFAULT 0,
     output      BLOB,
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL,

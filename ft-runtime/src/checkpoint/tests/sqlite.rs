@@ -28,6 +28,7 @@ fn claim(run: &str) -> Claim {
         version: 0,
         arguments: Arguments::default(),
         again: false,
+        max_recoveries: 10,
         keep_unfinished: Duration::from_secs(3600),
         at: 0,
     }

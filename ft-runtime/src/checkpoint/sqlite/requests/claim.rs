@@ -66,8 +66,10 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
     }
     let mut granted = Granted::new(known.token, 1, known.incarnation, 0, Vec::new());
     let (mut created_at, mut starts_again, mut arguments) = (known.created_at, false, &claim.arguments);
+    let mut recoveries = known.recoveries;
     match known.status {
         RunStatus::Cancelled => return Ok(Ok(Claimed::Cancelled)),
+        RunStatus::Parked => return Ok(Ok(Claimed::Parked { recoveries: known.recoveries, now: false })),
         RunStatus::Finished => {
             if !claim.again && !expired {
                 if let Some(refused) = claim.differing(&known.arguments) {
@@ -77,8 +79,11 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
             }
             created_at = claim.at;
             starts_again = true;
+            recoveries = 0;
         }
         RunStatus::Running => {
+            // Of another process; one of ours is a release that could not be written.
+            let taken_over = known.owner.as_ref().is_some_and(|owner| owner != hands.owner());
             match hands.living(&claim.run, known.owner) {
                 Ok(None) => {}
                 Ok(Some(owner)) => return Ok(Ok(Claimed::Busy { owner })),
@@ -92,6 +97,13 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
             }
             if !known.arguments.is_empty() {
                 arguments = &known.arguments;
+            }
+            if taken_over {
+                if recoveries >= claim.max_recoveries {
+                    park(db, &claim.run)?;
+                    return Ok(Ok(Claimed::Parked { recoveries, now: true }));
+                }
+                recoveries += 1;
             }
             let more = known.attempts.checked_add(1);
             granted.attempts = more.ok_or_else(|| senseless(format!("run `{}` has no end of attempts", claim.run)))?;
@@ -107,7 +119,7 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
     db.prepare_cached(concat!(
         "UPDATE ft_run SET function = ?2, version = ?3, status = 'running', owner = ?4, token = ?5, attempts = ?6, ",
         "incarnation = ?7, output = NULL, created_at = ?8, updated_at = ?9, finished_at = NULL, expires_at = NULL, ",
-        "steps = ?10, keep_unfinished = ?11, arguments = ?12 ",
+        "steps = ?10, keep_unfinished = ?11, arguments = ?12, recoveries = ?13 ",
         "WHERE run = ?1"
     ))?
     .execute(params![
@@ -122,9 +134,15 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
         claim.at,
         granted.recorded as i64,
         keep(claim),
-        arguments.to_bytes()
+        arguments.to_bytes(),
+        recoveries
     ])?;
     Ok(Ok(Claimed::Granted(granted)))
+}
+
+/// Keeps a run from being claimed until somebody lets it go on.
+fn park(db: &Connection, run: &str) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE ft_run SET status = 'parked', owner = NULL WHERE run = ?1")?.execute([run]).map(drop)
 }
 
 /// How long the run is kept while it is not finished, in a number to which a time of day can be added.
@@ -133,7 +151,7 @@ fn keep(claim: &Claim) -> i64 {
 }
 
 /// A token that was never granted before. `last` is one that was.
-fn next_token(db: &Connection, last: u64) -> rusqlite::Result<u64> {
+pub(super) fn next_token(db: &Connection, last: u64) -> rusqlite::Result<u64> {
     let token: Option<i64> = db
         .prepare_cached("UPDATE ft_meta SET value = value + 1 WHERE name = 'token' RETURNING value")?
         .query_row([], |row| row.get(0))

@@ -15,7 +15,7 @@ use crate::checkpoint::sqlite::writer::Hands;
 macro_rules! run_columns {
     () => {
         "run, function, version, status, owner, token, attempts, incarnation, octet_length(output), created_at, \
-         updated_at, finished_at, expires_at, steps, keep_unfinished, arguments"
+         updated_at, finished_at, expires_at, steps, keep_unfinished, arguments, recoveries"
     };
 }
 pub(super) use run_columns;
@@ -59,7 +59,7 @@ impl Ask for Release {
 
     fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<()> {
         db.prepare_cached(concat!(
-            "UPDATE ft_run SET owner = NULL, updated_at = max(updated_at, ?4) WHERE run = ?1 AND ",
+            "UPDATE ft_run SET owner = NULL, recoveries = 0, updated_at = max(updated_at, ?4) WHERE run = ?1 AND ",
             fence!()
         ))?
         .execute(params![&*self.0.run, self.0.token as i64, hands.owner(), self.1])?;
@@ -145,6 +145,7 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         token: count(row, 5)?,
         attempts: row.get(6)?,
         incarnation: count(row, 7)?,
+        recoveries: row.get(16)?,
         steps: count(row, 13)?,
         keep_unfinished: Duration::from_millis(count(row, 14)?),
         output_len: row.get_ref(8)?.as_i64_or_null()?.map(|_| count(row, 8)).transpose()?,
@@ -161,12 +162,15 @@ fn arguments(row: &Row<'_>, column: usize) -> rusqlite::Result<Arguments> {
     Arguments::from_bytes(bytes).ok_or_else(|| senseless("its arguments are none".into()))
 }
 
-/// Says that a run was recorded in. Within the hour it is left at that: its age decides about weeks.
+/// Says that a run was recorded in, and so got further. Within the hour its age is left at that: it decides about weeks.
 pub(super) fn touch(db: &Connection, run: &str, at: UnixMillis) -> rusqlite::Result<()> {
     const HOUR: i64 = 60 * 60 * 1000;
-    db.prepare_cached("UPDATE ft_run SET updated_at = ?2 WHERE run = ?1 AND updated_at < ?2 - ?3")?
-        .execute(params![run, at, HOUR])
-        .map(drop)
+    db.prepare_cached(
+        "UPDATE ft_run SET updated_at = max(updated_at, ?2), recoveries = 0 \
+         WHERE run = ?1 AND (updated_at < ?2 - ?3 OR recoveries > 0)",
+    )?
+    .execute(params![run, at, HOUR])
+    .map(drop)
 }
 
 /// Deletes the steps and states of a run.

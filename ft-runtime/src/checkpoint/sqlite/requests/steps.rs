@@ -52,7 +52,8 @@ fn append(step: &Step, db: &Connection, hands: &Hands) -> rusqlite::Result<Appen
         )
         .optional()?;
     if let Some(seq) = seq {
-        db.prepare_cached("UPDATE ft_run SET steps = ?2 WHERE run = ?1")?.execute(params![run, seq as i64])?;
+        db.prepare_cached("UPDATE ft_run SET steps = ?2, recoveries = 0 WHERE run = ?1")?
+            .execute(params![run, seq as i64])?;
         touch(db, run, step.at)?;
         return Ok(Appended::Recorded { seq });
     }
@@ -69,6 +70,7 @@ fn append(step: &Step, db: &Connection, hands: &Hands) -> rusqlite::Result<Appen
     match recorded {
         Some(recorded) if held => Ok(Appended::Already(recorded)),
         _ => match fenced(db, run)? {
+            StoreError::RunCancelled { .. } => Ok(Appended::Cancelled),
             StoreError::Fenced { owner, .. } => Ok(Appended::Fenced { owner }),
             _ => Ok(Appended::Fenced { owner: None }),
         },

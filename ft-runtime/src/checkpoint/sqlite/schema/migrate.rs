@@ -46,6 +46,7 @@ fn to_2(db: &Transaction<'_>) -> rusqlite::Result<()> {
          UPDATE ft_run SET steps = (SELECT coalesce(max(seq), 0) FROM ft_step WHERE ft_step.run = ft_run.run);
          ALTER TABLE ft_run ADD COLUMN keep_unfinished INTEGER NOT NULL DEFAULT 7776000000;
          ALTER TABLE ft_run ADD COLUMN arguments BLOB;
+         ALTER TABLE ft_run ADD COLUMN recoveries INTEGER NOT NULL DEFAULT 0;
          CREATE INDEX ft_run_unfinished ON ft_run (updated_at + keep_unfinished) WHERE finished_at IS NULL;",
     )?;
     let mut versions = db.prepare(
