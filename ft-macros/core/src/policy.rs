@@ -126,7 +126,7 @@ impl Policy {
         match word {
             "key" => self.keyed || self.shape == Shape::Checkpoint,
             "max_keys" => self.keyed,
-            "run" | "state" => self.shape == Shape::Checkpoint,
+            "run" | "state" | "record_err" => self.shape == Shape::Checkpoint,
             "to" => self.shape == Shape::Candidates,
             _ => false,
         }

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Delimiter, Literal, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
+use syn::{Expr, ExprLit, Lit};
 
 use crate::args::Args;
 use crate::call::{Body, Call};
@@ -34,10 +35,21 @@ pub(crate) fn open(args: &Args, call: &Call, bind: &TokenStream, errors: &mut Er
 
 // Output, inside of what `open` stands before:
 //     step.calls::<R>().run(async { .. }).await
-pub(crate) fn wrap(args: &Args, call: &Call, body: Body) -> TokenStream {
+pub(crate) fn wrap(args: &Args, call: &Call, body: Body, errors: &mut Errors) -> TokenStream {
     let here = Span::mixed_site();
     let open = call.session("calls", None);
-    call.run(&quote_spanned!(here=> step #open()), &args.clone, body)
+    let record_err = args.reserved("record_err").and_then(|(word, value)| match value {
+        // Another type of session, so it must be known while compiling.
+        Expr::Lit(ExprLit { lit: Lit::Bool(value), .. }) => {
+            let blamed = call.blamed();
+            value.value.then(|| quote_spanned!(blamed=> .record_err()))
+        }
+        _ => {
+            errors.at(word.span(), "`record_err` is known while compiling: write `record_err = true`");
+            None
+        }
+    });
+    call.run(&quote_spanned!(here=> step #open() #record_err), &args.clone, body)
 }
 
 /// A name in `skip(..)` is that of an argument.

@@ -184,6 +184,9 @@ fn check(layers: &[Layer], supplied: &Supplied, errors: &mut Errors) {
             if let Some((key, _)) = args.reserved("key") {
                 errors.at(key.span(), "a run is named by `run`; `key` names a step, which has no `run`");
             }
+            if let Some((word, _)) = args.reserved("record_err") {
+                errors.at(word.span(), "`record_err` belongs to a step: a run that failed stays resumable");
+            }
         }
         (None, Some(state)) => {
             if let Some((key, _)) = args.reserved("key") {
@@ -244,7 +247,7 @@ impl Fold<'_> {
                     Some((_, run)) => shape_run::wrap(run, args, &call, bind, body, errors),
                     None => {
                         hoisted = Some(shape_step::open(args, &call, &bind, errors));
-                        shape_step::wrap(args, &call, body)
+                        shape_step::wrap(args, &call, body, errors)
                     }
                 },
             }

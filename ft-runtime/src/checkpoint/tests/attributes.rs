@@ -152,3 +152,46 @@ async fn a_periodic_run_takes_new_arguments_even_after_one_that_failed() {
         assert_eq!(store.scope(nightly(3, false)).await.unwrap(), 3);
     }
 }
+
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+enum Bank {
+    Declined {
+        code: u32,
+    },
+    #[serde(skip)]
+    Refused(String),
+}
+
+impl From<Rejected> for Bank {
+    fn from(rejected: Rejected) -> Self {
+        Self::Refused(rejected.to_string())
+    }
+}
+
+#[checkpoint(key = cents, record_err = true, skip(ran))]
+async fn pay(cents: u32, ran: &AtomicU32) -> Result<u32, Bank> {
+    match (ran.fetch_add(1, Ordering::Relaxed), cents) {
+        (_, 1) => Err(Bank::Declined { code: 51 }),
+        (0, _) => Err(Bank::Refused("no line".into())),
+        _ => Ok(cents),
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_records_errors_answers_with_them_and_tries_again_what_is_no_answer() {
+    for world in World::all() {
+        let store = world.store();
+        let (declined, refused) = (AtomicU32::new(0), AtomicU32::new(0));
+        for attempt in 0..3 {
+            let run = crate::Checkpoint::new().run("r").named("work").calls::<Result<u32, Bank>>();
+            let failed = store.scope(run.run(async {
+                assert_eq!(pay(1, &declined).await, Err(Bank::Declined { code: 51 }));
+                assert_eq!(pay(2, &refused).await.is_ok(), attempt > 0);
+                Err(Bank::Refused("crash".into()))
+            }));
+            failed.await.unwrap_err();
+        }
+        assert_eq!((declined.load(Ordering::Relaxed), refused.load(Ordering::Relaxed)), (1, 2));
+        assert_eq!(store.steps("r").await.unwrap().len(), 2);
+    }
+}

@@ -361,3 +361,22 @@ async fn a_result_that_is_too_large_is_refused_before_it_is_recorded() {
     assert!(matches!(error, CheckpointError::TooLarge { .. }), "{error:?}");
     assert!(store.steps("r").await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_recorded_error_of_a_step_that_records_none_any_more_is_neither_used_nor_executed_again() {
+    for world in World::all() {
+        let store = world.store();
+        let call = || Checkpoint::new().step("pay").key(&1).calls::<Out>();
+        let recorded = store.scope(
+            run("r").run(async { call().record_err().run(async { Err(Error::Failed("declined".into())) }).await }),
+        );
+        assert_eq!(recorded.await, Err(Error::Failed("declined".into())));
+        let error = refused(store.scope(run("r").run(async { call().run(async { panic!("executed") }).await })).await);
+        assert!(matches!(&error, CheckpointError::Decode { recorded, .. } if recorded == "an error"), "{error:?}");
+        // A refusal in an `Error` is no answer of the step.
+        let outcome = store
+            .scope(run("other").run(async { call().record_err().run(async { Err(Rejected::NoTarget.into()) }).await }));
+        assert_eq!(outcome.await, Err(Error::Rejected(Rejected::NoTarget)));
+        assert!(store.steps("other").await.unwrap().is_empty());
+    }
+}
