@@ -79,6 +79,7 @@ mod run;
 mod saved;
 #[cfg(test)]
 mod scratch;
+mod sleep;
 mod sqlite;
 mod step;
 mod store;
@@ -100,6 +101,7 @@ pub use self::record::{
 };
 pub use self::run::{RunCall, RunSession};
 pub use self::saved::Saved;
+pub use self::sleep::{sleep, sleep_blocking};
 pub use self::step::{StepCall, StepSession};
 pub use self::store::Store;
 pub use self::ticket::{Reply, Ticket, ticket};
