@@ -79,6 +79,7 @@ mod run;
 mod saved;
 #[cfg(test)]
 mod scratch;
+mod select;
 mod sleep;
 mod sqlite;
 mod step;
@@ -101,6 +102,7 @@ pub use self::record::{
 };
 pub use self::run::{RunCall, RunSession};
 pub use self::saved::Saved;
+pub use self::select::select;
 pub use self::sleep::{sleep, sleep_blocking};
 pub use self::step::{StepCall, StepSession};
 pub use self::store::Store;

@@ -11,6 +11,7 @@ mod operate;
 mod retention;
 mod runs;
 mod saved;
+mod selects;
 mod sleeps;
 mod sqlite;
 
