@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::envelope::{Envelope, Place};
 use super::error::{CheckpointError, StoreError};
 use super::fingerprint::InputHash;
 use super::numbers::Numbers;
-use super::record::{Appended, Forgotten, Granted, Lease, Step, StepRecord, unix_now};
+use super::record::{Appended, Forgotten, Granted, Lease, Step, StepRecord, UnixMillis, unix_now};
 use super::store::Store;
 use super::ticket::Ticket;
 use super::value::check_name;
@@ -25,6 +26,8 @@ pub(crate) struct Run {
     pub(super) every: Every,
     pub(super) incarnation: u64,
     pub(super) site: Option<&'static Site>,
+    /// How long the run lasts between two failures.
+    pub(super) between_failures: Duration,
     /// How many steps the run had recorded when it was claimed.
     recorded: u64,
     progress: Mutex<Progress>,
@@ -80,6 +83,7 @@ impl Run {
             every: policy.every,
             incarnation: granted.incarnation,
             site,
+            between_failures: between_failures(granted.attempts, unix_now().saturating_sub(granted.created_at)),
             recorded,
             progress: Mutex::new(Progress {
                 steps: steps.map(|step| (Arc::clone(&step.key), Entry::Recorded(step))).collect(),
@@ -215,6 +219,14 @@ impl Run {
     pub(super) fn give_state_back(&self, name: &str) {
         lock(&self.progress).states.remove(name);
     }
+}
+
+/// How long a run lasts between two failures, from how often it was begun in how long. A guess, six hours, counts as one
+/// more failure-free time, so that the first crash does not look like a rule.
+fn between_failures(attempts: u32, age: UnixMillis) -> Duration {
+    const GUESS: Duration = Duration::from_secs(6 * 60 * 60);
+    let age = Duration::from_millis(age.try_into().unwrap_or(0));
+    age.saturating_add(GUESS) / attempts.max(1)
 }
 
 /// A step's key, taken for one call. Dropped without an answer, it can be taken again.

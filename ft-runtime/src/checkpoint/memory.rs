@@ -207,7 +207,8 @@ impl Shared {
         let Some(run) = self.runs.get_mut(&*claim.run) else {
             self.token = token;
             self.runs.insert(claim.run.to_string(), Run::new(claim, owner, token));
-            return Claimed::Granted(Granted::new(token, 1, token, 0, Vec::new()));
+            let started = Granted { created_at: claim.at, ..Granted::new(token, 1, token, 0, Vec::new()) };
+            return Claimed::Granted(started);
         };
         let record = &mut run.record;
         let expired = record.expires_at.is_some_and(|at| at <= claim.at);
@@ -270,7 +271,8 @@ impl Shared {
         self.token = token;
         record.attempts += 1;
         record.updated_at = claim.at;
-        Claimed::Granted(Granted::new(token, record.attempts, record.incarnation, record.steps, run.steps.clone()))
+        let granted = Granted::new(token, record.attempts, record.incarnation, record.steps, run.steps.clone());
+        Claimed::Granted(Granted { created_at: record.created_at, ..granted })
     }
 
     fn append(&mut self, step: Step, owner: &str) -> Appended {

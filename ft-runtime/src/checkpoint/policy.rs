@@ -69,8 +69,9 @@ pub enum Again {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Every {
-    /// By itself: when at least a second has passed, and longer where a save takes long, so that saving takes at most
-    /// 3.5 % of the time.
+    /// By itself: so often that the least time is lost to saving and to doing again what was not saved (Daly's interval),
+    /// from what a save costs and how often the run has failed. Between a second and 15 minutes, or longer where saving
+    /// would take more than 3.5 % of the time.
     #[default]
     Auto,
     /// At every so many marks.

@@ -146,15 +146,18 @@ pub struct Granted {
     pub recorded: u64,
     /// Its recorded steps, in the order in which they were recorded.
     pub steps: Vec<StepRecord>,
+    /// When it was started.
+    pub created_at: UnixMillis,
     /// Other runs that the store has forgotten on the way.
     pub forgotten: Vec<Forgotten>,
 }
 
 impl Granted {
-    /// A grant of a run that has recorded `steps`, as many as were `recorded`.
+    /// A grant of a run that was started now and has recorded `steps`, as many as were `recorded`.
     #[must_use]
     pub fn new(token: u64, attempts: u32, incarnation: u64, recorded: u64, steps: Vec<StepRecord>) -> Self {
-        Self { token, attempts, incarnation, recorded, steps, forgotten: Vec::new() }
+        let created_at = unix_now();
+        Self { token, attempts, incarnation, recorded, steps, created_at, forgotten: Vec::new() }
     }
 }
 

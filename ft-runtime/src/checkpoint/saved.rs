@@ -155,7 +155,7 @@ impl<T: Recorded + Default> Saved<T> {
             touched: false,
             unsaved: false,
             left: Cadence::first_look(link.run.every),
-            cadence: Cadence::new(link.run.every),
+            cadence: Cadence::new(link.run.every, link.run.between_failures),
             link,
             _open: open,
             seal: envelope::seal::<T>,

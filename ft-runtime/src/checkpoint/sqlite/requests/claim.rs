@@ -58,7 +58,8 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
             keep(claim),
             claim.arguments.to_bytes()
         ])?;
-        return Ok(Ok(Claimed::Granted(Granted::new(token, 1, token, 0, Vec::new()))));
+        let started = Granted { created_at: claim.at, ..Granted::new(token, 1, token, 0, Vec::new()) };
+        return Ok(Ok(Claimed::Granted(started)));
     };
     let expired = known.expires_at.is_some_and(|at| at <= claim.at);
     if known.function != *claim.function && !expired {
@@ -112,6 +113,7 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
         }
     }
     granted.token = next_token(db, known.token)?;
+    granted.created_at = created_at;
     if starts_again {
         granted.incarnation = granted.token;
         forget(db, &claim.run)?;
