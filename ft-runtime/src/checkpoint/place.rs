@@ -78,7 +78,7 @@ impl Place<'_> {
                 sink(input.as_bytes());
             }
             Self::Unnumbered { run, name, type_name, .. } | Self::State { run, name, type_name, .. } => {
-                [run, name, type_name].into_iter().for_each(text)
+                [run, name, type_name].into_iter().for_each(text);
             }
             Self::Output { run } => text(run),
         }
