@@ -46,10 +46,18 @@ macro_rules! pairs {
 }
 
 pairs! {
+    chaos: "chaos", "chaos.rs", "chaos-expanded.rs";
+    bulkhead: "bulkhead", "bulkhead.rs", "bulkhead-expanded.rs";
     checkpoint: "checkpoint", "checkpoint.rs", "checkpoint-expanded.rs";
+    circuit_breaker: "circuit_breaker", "circuit_breaker.rs", "circuit_breaker-expanded.rs";
+    coalesce: "coalesce", "coalesce.rs", "coalesce-expanded.rs";
     failover: "failover", "failover.rs", "failover-expanded.rs";
+    fallback: "fallback", "fallback.rs", "fallback-expanded.rs";
+    hedge: "hedge", "hedge.rs", "hedge-expanded.rs";
+    rate_limiter: "rate_limiter", "rate_limiter.rs", "rate_limiter-expanded.rs";
     retry: "retry", "retry.rs", "retry-expanded.rs";
     stack: "stack", "stack.rs", "stack-expanded.rs";
+    timeout: "timeout", "timeout.rs", "timeout-expanded.rs";
 }
 
 fn compare(name: &str) {

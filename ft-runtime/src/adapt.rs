@@ -4,5 +4,7 @@
 mod anyhow;
 #[cfg(feature = "backoff")]
 mod backoff;
+#[cfg(feature = "hyper")]
+mod hyper;
 #[cfg(feature = "reqwest")]
 mod reqwest;

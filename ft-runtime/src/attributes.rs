@@ -1,5 +1,23 @@
 //! The attributes. Their grammar lives in `ft-macros`; what they mean is documented here, where examples compile.
 
+mod bulkhead;
+mod chaos;
+mod circuit_breaker;
+mod coalesce;
+mod fallback;
+mod hedge;
+mod rate_limiter;
+mod timeout;
+
+pub use bulkhead::bulkhead;
+pub use chaos::chaos;
+pub use circuit_breaker::circuit_breaker;
+pub use coalesce::coalesce;
+pub use fallback::fallback;
+pub use hedge::hedge;
+pub use rate_limiter::rate_limiter;
+pub use timeout::timeout;
+
 /// Retries the annotated function: [`Retry`](crate::Retry) as an attribute.
 ///
 /// ```
@@ -42,6 +60,7 @@
 /// | `unless = PATTERN` | errors that match never are; beats `on` |
 /// | `when = predicate` | only errors that the predicate says yes to: `when = Fault::is_transient` |
 /// | `until = predicate` | a value that the predicate says no to is asked for again |
+/// | `classify = function` | some values are failures, of a kind and with a hint: see [`Classify`](crate::judge::Classify) |
 /// | `retry_after = function` | where the hint of the other side is found in the error |
 /// | `clone(a, b)` | clones these by-value arguments for each attempt |
 /// | `name = ".."` | the name of the [`Site`](crate::Site) |

@@ -241,6 +241,18 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn case_21_a_small_reward_still_counts_at_a_large_balance() {
+        let budget = RetryBudget::new().ratio(0.001).floor(0);
+        // More than a 32-bit float can count by ones.
+        (0..20_000_000).for_each(|_| budget.deposit());
+        assert_eq!(take_all(&budget), 20_000);
+        (0..999).for_each(|_| budget.deposit());
+        assert_eq!(take_all(&budget), 0);
+        budget.deposit();
+        assert_eq!(take_all(&budget), 1);
+    }
+
     /// Case 20.
     #[test]
     fn sixteen_threads_never_take_more_than_there_is() {

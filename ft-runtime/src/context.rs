@@ -6,7 +6,7 @@ use std::task::{self, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::deadline::{self, Deadline};
+use crate::deadline::{self, Bound, Deadline};
 
 /// What the code running now inherited: its deadline and, with the feature `checkpoint`, its run and store.
 ///
@@ -26,7 +26,7 @@ use crate::deadline::{self, Deadline};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Context {
-    deadline: Option<Deadline>,
+    deadline: Bound,
     #[cfg(feature = "checkpoint")]
     around: crate::checkpoint::Around,
 }
@@ -35,7 +35,7 @@ impl Context {
     /// What the code running now inherited.
     pub fn current() -> Self {
         Self {
-            deadline: Deadline::current(),
+            deadline: Bound::current(),
             #[cfg(feature = "checkpoint")]
             around: crate::checkpoint::Around::current(),
         }
@@ -57,13 +57,17 @@ impl Context {
     /// This context, and under the deadline in force now where that is the earlier one.
     #[cfg(feature = "checkpoint")]
     pub(crate) fn under_current_deadline(self) -> Self {
-        let deadline = [self.deadline, Deadline::current()].into_iter().flatten().min();
+        let deadline = match (self.deadline, Bound::current()) {
+            (Bound::Until(own), Bound::Until(now)) => Bound::Until(own.min(now)),
+            (Bound::None, now) => now,
+            (own, _) => own,
+        };
         Self { deadline, ..self }
     }
 
     /// The deadline in it.
     pub fn deadline(&self) -> Option<Deadline> {
-        self.deadline
+        self.deadline.instant().map(Deadline::at)
     }
 
     /// Runs `future` with this context instead of the one around it.
@@ -79,7 +83,7 @@ impl Context {
 
     /// Exchanges this context with the one in force on this thread.
     fn exchange(&mut self) {
-        self.deadline = deadline::replace(self.deadline);
+        deadline::exchange(&mut self.deadline);
         #[cfg(feature = "checkpoint")]
         self.around.exchange();
     }

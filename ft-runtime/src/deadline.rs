@@ -10,10 +10,12 @@ use pin_project_lite::pin_project;
 
 use crate::time;
 
-thread_local! {
-    /// The deadline of the call that this thread is polling.
-    static CURRENT: Cell<Option<Deadline>> = const { Cell::new(None) };
+mod bound;
+mod wire;
 
+pub(crate) use bound::{Around, Bound, Limit, Passed};
+
+thread_local! {
     /// Whether this thread is dropping work because its deadline has passed.
     static CUTTING_OFF: Cell<bool> = const { Cell::new(false) };
 }
@@ -22,7 +24,8 @@ thread_local! {
 ///
 /// Everything inside a call sees the deadline of the nearest policy around it that sets one: an attempt gets the
 /// smaller of its own limit and what is left, and a wait that cannot fit is not started. It stays with the task; for
-/// work on another task carry the [`Context`](crate::Context) over.
+/// work on another task carry the [`Context`](crate::Context) over, and for work on another machine write it into a header
+/// ([`to_header`](Self::to_header), [`to_grpc_timeout`](Self::to_grpc_timeout), or `ft_tower::http::PropagateDeadlineLayer`).
 ///
 /// ```
 /// use ft_runtime::Deadline;
@@ -56,8 +59,10 @@ impl Deadline {
     }
 
     /// The deadline that the code running now was given, if any.
+    ///
+    /// Within a [`Timeout`](crate::Timeout) that has not suspended yet this reads the clock, and its limit runs from here.
     pub fn current() -> Option<Self> {
-        CURRENT.get()
+        Bound::current().instant().map(Self::at)
     }
 
     /// The moment itself.
@@ -88,25 +93,26 @@ impl Deadline {
 
 /// Polls `future` under the nearer of `deadline` and what is around it; without one it only passes the polls on.
 #[inline]
-pub(crate) fn under<F: Future>(deadline: Option<Deadline>, future: F) -> Under<F> {
+pub fn under<F: Future>(deadline: Option<Deadline>, future: F) -> Under<F> {
     Under { deadline, future }
 }
 
 /// As [`under`], for blocking calls.
 #[inline]
-pub(crate) fn under_blocking<R>(deadline: Option<Deadline>, call: impl FnOnce() -> R) -> R {
+pub fn under_blocking<R>(deadline: Option<Deadline>, call: impl FnOnce() -> R) -> R {
     match deadline {
         None => call(),
         Some(deadline) => {
-            let _entered = Entered::nearer(deadline);
+            let mut around = Around::default();
+            let _entered = around.until(deadline.at);
             call()
         }
     }
 }
 
-/// Puts the deadline of a captured context in place, whatever is around it.
-pub(crate) fn replace(deadline: Option<Deadline>) -> Option<Deadline> {
-    CURRENT.replace(deadline)
+/// Exchanges the deadline of a captured context with what is in force.
+pub(crate) fn exchange(captured: &mut Bound) {
+    *captured = captured.replace();
 }
 
 pin_project! {
@@ -126,45 +132,22 @@ impl<F: Future> Future for Under<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        match this.deadline {
-            None => this.future.poll(cx),
-            Some(deadline) => {
-                let _entered = Entered::nearer(*deadline);
-                this.future.poll(cx)
-            }
-        }
-    }
-}
-
-/// Restores what was around when it is dropped, a panic included.
-struct Entered {
-    around: Option<Deadline>,
-}
-
-impl Entered {
-    fn nearer(deadline: Deadline) -> Self {
-        let around = CURRENT.get();
-        CURRENT.set(Some(around.map_or(deadline, |around| around.min(deadline))));
-        Self { around }
-    }
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        CURRENT.set(self.around);
+        // Two calls: with one, the usual path would test again afterwards whether anything was entered.
+        let Some(deadline) = this.deadline else { return this.future.poll(cx) };
+        let mut around = Around::default();
+        let _entered = around.until(deadline.at);
+        this.future.poll(cx)
     }
 }
 
 /// Drops work whose deadline has passed, in `drop`: what is dropped there may ask [`is_cutting_off`] and so tell a call
 /// that took too long from one whose caller left.
-#[allow(dead_code, reason = "the policies that cut off and those that ask come one by one")]
 pub(crate) fn cutting_off<R>(drop: impl FnOnce() -> R) -> R {
     let _restored = CuttingOff { around: CUTTING_OFF.replace(true) };
     drop()
 }
 
 /// Is this thread dropping work because its deadline has passed?
-#[allow(dead_code, reason = "the policies that cut off and those that ask come one by one")]
 pub(crate) fn is_cutting_off() -> bool {
     CUTTING_OFF.get()
 }

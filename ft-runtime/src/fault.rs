@@ -168,11 +168,20 @@ impl Fault for io::Error {
     }
 }
 
+// ===== impl Infallible =====
+
+/// Never asked: the service inside that cannot fail, below layers that can.
+impl Fault for std::convert::Infallible {
+    fn kind(&self) -> FaultKind {
+        match *self {}
+    }
+}
+
 // ===== impl boxed errors =====
 
 macro_rules! boxed {
     ($($error:ty),*) => {$(
-        /// The first known error in the chain of sources decides ([`Rejected`], `io::Error`); an unknown one is permanent.
+        /// The first known error in the chain of sources decides ([`Rejected`], `io::Error`, those of features); an unknown one is permanent.
         impl Fault for $error {
             fn kind(&self) -> FaultKind {
                 kind_of_chain(&**self)
@@ -204,19 +213,20 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (d
 
 /// The kind of the first error in the chain that is known to us; permanent when none is.
 pub(crate) fn kind_of_chain(error: &(dyn StdError + 'static)) -> FaultKind {
-    chain(error)
-        .find_map(|error| {
-            if let Some(rejected) = error.downcast_ref::<Rejected>() {
-                return Some(Fault::kind(rejected));
-            }
-            error.downcast_ref::<io::Error>().map(Fault::kind)
-        })
-        .unwrap_or(FaultKind::Permanent)
+    known_kind_of_chain(error).unwrap_or(FaultKind::Permanent)
+}
+
+/// The kind of the first error in the chain that is known to us.
+pub(crate) fn known_kind_of_chain(error: &(dyn StdError + 'static)) -> Option<FaultKind> {
+    chain(error).find_map(|link| known(link).map(|fault| fault.kind_of_fault()))
 }
 
 /// The first [`Rejected`] in the chain.
 pub(crate) fn rejected_in_chain<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Rejected> {
-    chain(error).find_map(|error| error.downcast_ref::<Rejected>())
+    chain(error).find_map(|error| {
+        // An `io::Error` is no link to the error that it was made from: its source is that one's source.
+        error.downcast_ref::<Rejected>().or_else(|| error.downcast_ref::<io::Error>().and_then(Fault::rejected))
+    })
 }
 
 /// What the chain says of itself: the links that ft knows, by their own `describe`. The text of the others may hold
@@ -230,13 +240,7 @@ pub(crate) fn describe_chain(error: &(dyn StdError + 'static), f: &mut fmt::Form
 }
 
 fn describe_link(link: &(dyn StdError + 'static), f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    fn known<'a, F: Fault + StdError + 'static>(link: &'a (dyn StdError + 'static)) -> Option<&'a dyn DescribeFault> {
-        link.downcast_ref::<F>().map(|fault| fault as &dyn DescribeFault)
-    }
-    let fault = known::<Rejected>(link).or_else(|| known::<io::Error>(link));
-    #[cfg(feature = "reqwest")]
-    let fault = fault.or_else(|| known::<reqwest::Error>(link));
-    match fault {
+    match known(link) {
         Some(fault) => {
             f.write_str(": ")?;
             fault.describe_fault(f)
@@ -246,12 +250,30 @@ fn describe_link(link: &(dyn StdError + 'static), f: &mut fmt::Formatter<'_>) ->
     }
 }
 
-/// [`Fault::describe`] alone, which unlike the trait can be a `dyn`.
-trait DescribeFault {
+/// The link, if it is of a type that ft knows.
+fn known<'a>(link: &'a (dyn StdError + 'static)) -> Option<&'a dyn Known> {
+    fn of<'a, F: Fault + StdError + 'static>(link: &'a (dyn StdError + 'static)) -> Option<&'a dyn Known> {
+        link.downcast_ref::<F>().map(|fault| fault as &dyn Known)
+    }
+    let fault = of::<Rejected>(link).or_else(|| of::<io::Error>(link));
+    #[cfg(feature = "reqwest")]
+    let fault = fault.or_else(|| of::<reqwest::Error>(link));
+    #[cfg(feature = "hyper")]
+    let fault = fault.or_else(|| of::<hyper_util::client::legacy::Error>(link)).or_else(|| of::<hyper::Error>(link));
+    fault
+}
+
+/// What is asked of a known error: unlike [`Fault`] it can be a `dyn`.
+trait Known {
+    fn kind_of_fault(&self) -> FaultKind;
     fn describe_fault(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
 
-impl<F: Fault> DescribeFault for F {
+impl<F: Fault> Known for F {
+    fn kind_of_fault(&self) -> FaultKind {
+        self.kind()
+    }
+
     fn describe_fault(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.describe(f)
     }
@@ -273,6 +295,12 @@ mod tests {
             Box::new(Rejected::CircuitOpen { retry_after: Duration::from_secs(3) });
         assert_eq!(ours.kind(), FaultKind::Unsent);
         assert_eq!(ours.retry_after(), Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn a_refusal_is_found_in_an_io_error_in_a_box() {
+        let error: Box<dyn StdError + Send + Sync> = Box::new(io::Error::other(Rejected::BulkheadFull));
+        assert!(matches!(error.rejected(), Some(Rejected::BulkheadFull)));
     }
 
     /// What reports would show.

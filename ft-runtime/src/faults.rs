@@ -58,28 +58,32 @@ impl FaultLog {
         let same = |entry: &FaultEntry| {
             entry.policy == seen.policy && entry.kind.as_str() == seen.kind.as_str() && entry.what == seen.what
         };
-        let mut entry = match self.entries.iter().position(same) {
-            Some(at) => self.entries.remove(at),
-            None => FaultEntry {
-                policy: seen.policy,
-                kind: seen.kind,
-                what: seen.what.to_owned(),
-                count: 0,
-                attempt: 0,
-                given_up: 0,
-                first: now,
-                last: now,
-            },
-        };
-        entry.kind = seen.kind;
-        entry.count += 1;
-        entry.attempt = entry.attempt.max(seen.attempt);
-        entry.given_up += u64::from(seen.given_up);
-        entry.last = now;
-        if self.entries.len() == KEPT {
-            self.entries.remove(0);
+        // The newest is last, and most likely the one that is seen again.
+        match self.entries.iter().rposition(same) {
+            Some(at) => self.entries[at..].rotate_left(1),
+            None => {
+                if self.entries.len() == KEPT {
+                    self.entries.remove(0);
+                }
+                self.entries.push(FaultEntry {
+                    policy: seen.policy,
+                    kind: seen.kind,
+                    what: seen.what.to_owned(),
+                    count: 0,
+                    attempt: 0,
+                    given_up: 0,
+                    first: now,
+                    last: now,
+                });
+            }
         }
-        self.entries.push(entry);
+        if let Some(entry) = self.entries.last_mut() {
+            entry.kind = seen.kind;
+            entry.count += 1;
+            entry.attempt = entry.attempt.max(seen.attempt);
+            entry.given_up += u64::from(seen.given_up);
+            entry.last = now;
+        }
     }
 }
 

@@ -369,10 +369,14 @@ impl Monitor {
         lock(&self.state).force()
     }
 
+    /// Has nothing happened to it that an answer under this leave would mend?
     #[inline]
+    pub(crate) fn is_spotless(&self, pass: Pass) -> bool {
+        self.word.load(Ordering::Relaxed) == u64::from(pass.generation) << 8 | Standing::Up as u64
+    }
+
     pub(crate) fn answered(&self, pass: Pass, rules: Rules) -> Option<Change> {
-        let clean = u64::from(pass.generation) << 8 | Standing::Up as u64;
-        if self.word.load(Ordering::Relaxed) == clean {
+        if self.is_spotless(pass) {
             return None;
         }
         self.change(|state| state.answered(pass, rules, time::now())).1

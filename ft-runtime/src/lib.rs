@@ -61,7 +61,7 @@ mod attributes;
 mod backoff;
 mod budget;
 mod bulkhead;
-mod chaos;
+pub mod chaos;
 #[cfg(feature = "checkpoint")]
 pub mod checkpoint;
 mod circuit_breaker;
@@ -98,32 +98,49 @@ mod wait;
 
 pub use attempt::Attempt;
 #[doc(inline)]
-pub use attributes::{Fault, checkpoint, failover, retry};
+pub use attributes::{Fault, bulkhead, chaos, checkpoint, circuit_breaker, coalesce, failover, fallback, hedge, rate_limiter, retry, timeout};
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Charge, RetryBudget};
+pub use bulkhead::{Bulkhead, BulkheadCalls, BulkheadRun, BulkheadWith};
+pub use chaos::{Chaos, ChaosCalls, ChaosWith, Injected};
 #[cfg(feature = "checkpoint")]
 pub use checkpoint::{
     Again, Checkpoint, CheckpointError, Every, IdempotencyKey, Saved, Store, StoreError, idempotency_key,
 };
+pub use circuit_breaker::{
+    Abandoned, CircuitBreaker, CircuitBreakerCalls, CircuitBreakerFuture, CircuitBreakerWith, CircuitSnapshot, CircuitState,
+    Permit,
+};
+pub use coalesce::{Coalesce, CoalesceCalls, CoalesceWith, Coalesced, Sharable};
 pub use context::{Context, Scoped};
 pub use deadline::{Deadline, Under};
 pub use error::Error;
 pub use failover::{Among, Candidates, Failover, FailoverWith, Over, Prefer};
+pub use fallback::{Fallback, FallbackCalls, FallbackWith};
 pub use fault::{Fault, FaultKind};
 pub use faults::FaultEntry;
 pub use health::Health;
+pub use hedge::{Hedge, HedgeCalls, HedgeWith, Hedging};
+pub use keyed::{Keyed, Template};
 pub use outcome::{Outcome, Refusable};
 pub use pool::{AsPool, Pool, Target, Targets};
+pub use rate_limiter::{RateLimiter, RateLimiterCalls, RateLimiterRun, RateLimiterWith};
 pub use rejected::{FromRejected, Invalid, Rejected};
 pub use retry::{Attempts, Hint, Retry, RetryWith};
 pub use roster::{Roster, TargetStatus};
 pub use shared::Shared;
 pub use site::{Entered, Site, sites};
+pub use timeout::{Timeout, TimeoutCalls, TimeoutWith, TimingOut};
 pub use wait::{Wait, Waiting};
 
 /// What `ft-tower` needs beyond the documented surface. Not for anybody else, and without any promise.
 #[doc(hidden)]
 pub mod door {
+    pub use crate::coalesce::{Plain, Shares, Work};
+    pub use crate::hedge::{Again, Extra};
+    pub use crate::deadline::{under, under_blocking};
+    pub use crate::observe::refused;
+    pub use crate::retry::attempts;
     pub use crate::round::{Advance, Round};
     pub use crate::time::{Sleep, sleep};
 }

@@ -223,6 +223,12 @@ pub enum GaveUp {
     Budget,
     /// The other side asked for more patience than `max_delay` allows.
     HintTooLong,
+    /// The call may have run, and is not one that may be repeated: a request that is not idempotent.
+    NotRepeatable,
+    /// The body of the request was longer than what is kept of it for another attempt.
+    BodyTooLong,
+    /// The other side asked not to be called again.
+    ToldNotTo,
 }
 
 impl GaveUp {
@@ -234,6 +240,9 @@ impl GaveUp {
             Self::Deadline => "deadline",
             Self::Budget => "budget",
             Self::HintTooLong => "hint_too_long",
+            Self::NotRepeatable => "not_repeatable",
+            Self::BodyTooLong => "body_too_long",
+            Self::ToldNotTo => "told_not_to",
         }
     }
 }
@@ -295,7 +304,7 @@ pub(crate) fn is_heard() -> bool {
 
 /// Tells everybody that a policy refused a call, if anybody listens.
 #[inline]
-pub(crate) fn refused(site: Option<&Site>, policy: &'static str, rejected: &Rejected) {
+pub fn refused(site: Option<&Site>, policy: &'static str, rejected: &Rejected) {
     if is_heard() {
         tell_refused(site, policy, rejected);
     }
@@ -309,6 +318,9 @@ fn tell_refused(site: Option<&Site>, policy: &'static str, rejected: &Rejected) 
 
 /// Tells everybody. Only ever called off the success path.
 pub(crate) fn emit(site: Option<&Site>, policy: &'static str, what: What<'_>) {
+    if !is_heard() {
+        return;
+    }
     let event = Event { site: site.map_or("", Site::path), policy, what };
     trace(&event);
     let listeners: Vec<Listener> = lock(&LISTENERS).iter().map(|(_, listener)| Arc::clone(listener)).collect();

@@ -76,6 +76,9 @@ impl Rejected {
     }
 }
 
+/// What fault logs say of a call that was cut off.
+pub(crate) const TIMED_OUT: &str = "timed out";
+
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -140,8 +143,14 @@ impl Fault for Rejected {
         Some(self)
     }
 
+    /// Without the figures of this one call: the fault log counts equal faults together.
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
+        match self {
+            Self::TimedOut { .. } => f.write_str(TIMED_OUT),
+            Self::CircuitOpen { .. } => f.write_str("circuit open"),
+            Self::RateLimited { .. } => f.write_str("over the rate limit"),
+            _ => write!(f, "{self}"),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::observe::{self, Event, Failure, GaveUp, What};
 use crate::outcome::Outcome;
 use crate::random;
 use crate::site::{Entered, Site};
+use crate::testing::cap;
 use crate::wait::Wait;
 
 /// Makes the call again when it fails, after a wait.
@@ -166,13 +167,13 @@ impl Retry {
     /// ```
     #[inline]
     pub fn attempts<R: Outcome>(&self) -> Attempts<&Self, R::Value, R::Error> {
-        Attempts::begin(self)
+        Attempts::new(self, None, Judge::by_fault())
     }
 
     /// As [`attempts`](Self::attempts), for a session that outlives the value: a future that a layer answers with.
     #[inline]
     pub fn into_attempts<R: Outcome>(self) -> Attempts<Self, R::Value, R::Error> {
-        Attempts::begin(self)
+        Attempts::new(self, None, Judge::by_fault())
     }
 
     /// Makes the call, and again while it fails with an error that its [`Fault`](crate::Fault) allows to repeat.
@@ -180,13 +181,14 @@ impl Retry {
     /// # Errors
     ///
     /// The last error, unchanged.
-    pub async fn call<T, E, F, Fut>(&self, call: F) -> Result<T, E>
+    #[inline]
+    pub fn call<T, E, F, Fut>(&self, call: F) -> impl Future<Output = Result<T, E>>
     where
         E: crate::Fault,
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.with().call(call).await
+        self.with().call(call)
     }
 
     /// As [`call`](Self::call), blocking the thread.
@@ -194,11 +196,13 @@ impl Retry {
     /// # Errors
     ///
     /// The last error, unchanged.
+    #[inline]
     pub fn call_blocking<T, E: crate::Fault>(&self, call: impl FnMut() -> Result<T, E>) -> Result<T, E> {
         self.with().call_blocking(call)
     }
 
     /// Files the calls under a site, see [`site!`](crate::site!).
+    #[inline]
     pub fn at(&self, site: &'static Site) -> RetryWith<'_> {
         self.with().at(site)
     }
@@ -218,6 +222,7 @@ impl Retry {
         self.with().until(good)
     }
 
+    #[inline]
     fn with(&self) -> RetryWith<'_> {
         RetryWith { policy: self, site: None, judge: Judge::by_fault() }
     }
@@ -249,6 +254,7 @@ pub struct RetryWith<'p, A = ByFault, V = NoVeto, U = AnyValue, H = NoHint> {
 
 impl<'p, A: Accept, V, U, H> RetryWith<'p, A, V, U, H> {
     /// Files the calls under a site, see [`site!`](crate::site!).
+    #[inline]
     pub fn at(self, site: &'static Site) -> Self {
         Self { site: Some(site), ..self }
     }
@@ -278,13 +284,14 @@ impl<'p, A: Accept, V, U, H> RetryWith<'p, A, V, U, H> {
     /// # Errors
     ///
     /// The last error, unchanged.
-    pub async fn call<T, E, F, Fut>(self, mut call: F) -> Result<T, E>
+    #[inline]
+    pub fn call<T, E, F, Fut>(self, mut call: F) -> impl Future<Output = Result<T, E>>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
         Judge<A, V, U, H>: Judgement<T, E>,
     {
-        self.call_with(|_| call()).await
+        self.call_with(move |_| call())
     }
 
     /// As [`call`](Self::call), telling the call which attempt it is.
@@ -316,6 +323,7 @@ impl<'p, A: Accept, V, U, H> RetryWith<'p, A, V, U, H> {
     /// # Errors
     ///
     /// The last error, unchanged.
+    #[inline]
     pub fn call_blocking<T, E>(self, mut call: impl FnMut() -> Result<T, E>) -> Result<T, E>
     where
         Judge<A, V, U, H>: Judgement<T, E>,
@@ -330,12 +338,9 @@ impl<'p, A: Accept, V, U, H> RetryWith<'p, A, V, U, H> {
         }
     }
 
+    #[inline]
     fn begin<T, E>(self) -> Attempts<&'p Retry, T, E, Judge<A, V, U, H>> {
-        let attempts = Attempts::begin(self.policy).by(self.judge);
-        match self.site {
-            Some(site) => attempts.at(site.enter()),
-            None => attempts,
-        }
+        Attempts::new(self.policy, self.site.map(|site| site.enter().site), self.judge)
     }
 }
 
@@ -346,34 +351,33 @@ impl<'p, A: Accept, V, U, H> RetryWith<'p, A, V, U, H> {
 pub struct Attempts<P, T, E, J = Judge> {
     policy: P,
     site: Option<&'static Site>,
-    attempt: Attempt,
-    previous: Duration,
     deadline: Option<Deadline>,
+    /// `None` until an attempt has failed: a call that succeeds at once pays for one word of it.
+    progress: Option<Progress>,
     judge: J,
     outcome: PhantomData<fn(&T, &E)>,
 }
 
-impl<P: Borrow<Retry>, T, E> Attempts<P, T, E> {
+/// What a call remembers of the attempts that failed.
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    /// The attempt that is being made.
+    attempt: Attempt,
+    /// The wait before it.
+    waited: Duration,
+}
+
+impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
     #[inline]
-    fn begin(policy: P) -> Self {
+    fn new(policy: P, site: Option<&'static Site>, judge: J) -> Self {
         let retry: &Retry = policy.borrow();
         if let Some(budget) = retry.budget {
             budget.deposit();
         }
         let deadline = retry.deadline.map(Deadline::after);
-        Self {
-            policy,
-            site: None,
-            attempt: Attempt::FIRST,
-            previous: Duration::ZERO,
-            deadline,
-            judge: Judge::by_fault(),
-            outcome: PhantomData,
-        }
+        Self { policy, site, deadline, progress: None, judge, outcome: PhantomData }
     }
-}
 
-impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
     /// Files the call under its site: `attempts.at(site!().enter())`.
     #[inline]
     pub fn at(self, site: Entered) -> Self {
@@ -389,7 +393,7 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
     /// Which attempt is being made.
     #[inline]
     pub fn attempt(&self) -> Attempt {
-        self.attempt
+        self.progress.map_or(Attempt::FIRST, |progress| progress.attempt)
     }
 
     /// Runs one attempt under the deadline of this call.
@@ -417,38 +421,56 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
         J: Judgement<T, E>,
     {
         if !self.judge.settles(outcome) {
-            return self.failed(outcome);
+            let call = Call {
+                policy: self.policy.borrow(),
+                site: self.site,
+                deadline: self.deadline,
+                progress: self.progress,
+            };
+            let (wait, progress) = failed(call, &self.judge, outcome)?;
+            self.progress = Some(progress);
+            return Some(wait);
         }
-        if self.attempt.is_retry() {
-            self.recovered();
+        if let Some(progress) = self.progress {
+            recovered(self.site, progress.attempt);
         }
         None
     }
+}
 
-    /// Out of line, and so are its registers: the function around pays for what succeeds only.
-    #[cold]
-    #[inline(never)]
-    fn failed(&mut self, outcome: &Result<T, E>) -> Option<Wait>
-    where
-        J: Judgement<T, E>,
-    {
-        let Verdict::Failed { again, kind, retry_after, refused, .. } = self.judge.judge(outcome) else {
-            return None;
-        };
-        let what = observe::text(&observe::Describe(|f: &mut fmt::Formatter<'_>| self.judge.describe(outcome, f)));
-        self.decide(&Failed { again, kind, retry_after, refused, what })
-    }
+/// The session without its types, by value: what is behind the pointers that a session gives away must be in memory,
+/// and then the function around keeps nothing of the session in registers, nor knows what it put there.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    policy: &'a Retry,
+    site: Option<&'static Site>,
+    deadline: Option<Deadline>,
+    progress: Option<Progress>,
+}
 
-    #[cold]
-    #[inline(never)]
-    fn recovered(&self) {
-        observe::emit(self.site, POLICY, What::Recovered { attempt: self.attempt.number() });
-    }
+/// Out of line, and so are its registers: the function around pays for what succeeds only.
+#[cold]
+#[inline(never)]
+fn failed<T, E, J: Judgement<T, E>>(call: Call<'_>, judge: &J, outcome: &Result<T, E>) -> Option<(Wait, Progress)> {
+    let Verdict::Failed { again, kind, retry_after, refused, barred, .. } = judge.judge(outcome) else {
+        return None;
+    };
+    let what = observe::text(&observe::Describe(|f: &mut fmt::Formatter<'_>| judge.describe(outcome, f)));
+    call.decide(&Failed { again, kind, retry_after, refused, barred, what })
+}
 
+#[cold]
+#[inline(never)]
+fn recovered(site: Option<&Site>, attempt: Attempt) {
+    observe::emit(site, POLICY, What::Recovered { attempt: attempt.number() });
+}
+
+impl Call<'_> {
     /// What follows a failure; nothing here depends on the judgement.
-    fn decide(&mut self, failed: &Failed) -> Option<Wait> {
-        let next = self.schedule(failed);
-        let attempt = self.attempt.number();
+    fn decide(self, failed: &Failed) -> Option<(Wait, Progress)> {
+        let progress = self.progress.unwrap_or(Progress { attempt: Attempt::FIRST, waited: Duration::ZERO });
+        let next = self.schedule(progress, failed);
+        let attempt = progress.attempt.number();
         let fault = Failure { kind: failed.kind, what: &failed.what };
         observe::record(
             self.site,
@@ -457,13 +479,12 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
         match next {
             Ok(wait) => {
                 let what = What::Retrying { attempt, delay: wait.delay(), fault };
-                if let Some(hook) = self.policy.borrow().before_retry {
+                if let Some(hook) = self.policy.before_retry {
                     hook(&Event { site: self.site.map_or("", Site::path), policy: POLICY, what: what.clone() });
                 }
                 observe::emit(self.site, POLICY, what);
-                self.attempt = self.attempt.next();
-                self.previous = wait.delay();
-                Some(wait)
+                let progress = Progress { attempt: progress.attempt.next(), waited: wait.delay() };
+                Some((wait, progress))
             }
             Err(reason) => {
                 observe::emit(self.site, POLICY, What::GaveUp { attempts: attempt, reason, fault });
@@ -473,13 +494,17 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
     }
 
     /// The decision itself: the wait before the next attempt, or why there is none.
-    fn schedule(&self, failed: &Failed) -> Result<Wait, GaveUp> {
-        let policy: &Retry = self.policy.borrow();
-        let retry = self.attempt.number();
+    fn schedule(self, progress: Progress, failed: &Failed) -> Result<Wait, GaveUp> {
+        let policy = self.policy;
+        let retry = progress.attempt.number();
         if !failed.again {
             return Err(GaveUp::NotRetryable);
         }
-        if retry >= policy.max_attempts {
+        if let Some(reason) = failed.barred {
+            return Err(reason);
+        }
+        let cap = cap::current();
+        if retry >= policy.max_attempts.min(cap.max_attempts) {
             return Err(GaveUp::Exhausted);
         }
         let longest = policy.backoff.longest();
@@ -489,8 +514,9 @@ impl<P: Borrow<Retry>, T, E, J> Attempts<P, T, E, J> {
                 Hint::Clamp => longest,
             },
             Some(hint) => random::with(|rng| policy.backoff.after_hint(hint, retry, rng)),
-            None => random::with(|rng| policy.backoff.delay(retry, self.previous, rng)),
+            None => random::with(|rng| policy.backoff.delay(retry, progress.waited, rng)),
         };
+        let delay = delay.min(cap.longest_wait);
         let nearest = [self.deadline, Deadline::current()].into_iter().flatten().min();
         if nearest.is_some_and(|deadline| delay >= deadline.remaining()) {
             return Err(GaveUp::Deadline);
@@ -515,13 +541,18 @@ impl<P, T, E, J> Attempts<P, T, E, J> {
         Attempts {
             policy: self.policy,
             site: self.site,
-            attempt: self.attempt,
-            previous: self.previous,
             deadline: self.deadline,
+            progress: self.progress,
             judge: change(self.judge),
             outcome: PhantomData,
         }
     }
+}
+
+/// The session of one call, in one step.
+#[inline]
+pub fn attempts<T, E, J>(policy: Retry, site: Option<&'static Site>, judge: J) -> Attempts<Retry, T, E, J> {
+    Attempts::new(policy, site.map(|site| site.enter().site), judge)
 }
 
 macro_rules! attempts_with {
@@ -537,5 +568,6 @@ struct Failed {
     kind: FaultKind,
     retry_after: Option<Duration>,
     refused: bool,
+    barred: Option<GaveUp>,
     what: String,
 }

@@ -78,12 +78,18 @@ impl Asked {
         }
     }
 
+    #[inline]
     pub(crate) fn insert(&mut self, index: usize) {
-        let (word, bit) = (index / 64, 1 << (index % 64));
-        if word == 0 {
-            self.first |= bit;
-            return;
+        if index < 64 {
+            self.first |= 1 << index;
+        } else {
+            self.insert_beyond(index);
         }
+    }
+
+    #[cold]
+    fn insert_beyond(&mut self, index: usize) {
+        let (word, bit) = (index / 64, 1 << (index % 64));
         if self.more.len() < word {
             self.more.resize(word, 0);
         }

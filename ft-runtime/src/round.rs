@@ -101,7 +101,26 @@ impl<S: Roster> Round<S> {
     #[inline]
     pub fn begin(&mut self) -> bool {
         self.arm();
-        self.advance(|_| true).is_moved()
+        self.begin_with_the_head() || self.advance(|_| true).is_moved()
+    }
+
+    /// The usual case, in line: the one at the head is up, and needs no lock and no clock to be picked.
+    #[inline]
+    fn begin_with_the_head(&mut self) -> bool {
+        let head = if self.policy.prefer == Prefer::Sticky { self.roster.common().favourite() } else { 0 };
+        let pass = if head < self.roster.len() { self.roster.monitor(head).admit_at_once() } else { None };
+        if let Some(pass) = pass {
+            self.picked(head, pass);
+        }
+        pass.is_some()
+    }
+
+    #[inline]
+    fn picked(&mut self, index: usize, pass: Pass) {
+        self.current = index;
+        self.pass = Some(pass);
+        self.asked.insert(index);
+        self.attempt += 1;
     }
 
     /// As [`begin`](Self::begin), but picks the first in order where nobody can be asked.
@@ -180,9 +199,9 @@ impl<S: Roster> Round<S> {
                 self.settled();
                 false
             }
-            Verdict::Failed { again, kind, refused, named, .. } => {
+            Verdict::Failed { again, kind, refused, named, barred, .. } => {
                 let what = observe::Describe(|f: &mut fmt::Formatter<'_>| judge.describe(outcome, f));
-                self.failed(Verdict::Failed { again, kind, refused, named, retry_after: None }, &what)
+                self.failed(Verdict::Failed { again, kind, refused, named, barred, retry_after: None }, &what)
             }
         }
     }
@@ -194,16 +213,30 @@ impl<S: Roster> Round<S> {
             self.roster.common().set_favourite(self.current);
         }
         if self.attempt > 1 {
-            observe::emit(self.site, POLICY, What::Recovered { attempt: self.attempt });
+            self.recovered();
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn recovered(&self) {
+        observe::emit(self.site, POLICY, What::Recovered { attempt: self.attempt });
     }
 
     #[inline]
     fn answered(&mut self) {
-        if let Some(pass) = self.pass.take() {
-            let change = self.roster.monitor(self.current).answered(pass, self.policy.rules);
-            roster::tell(self.site, self.roster.name(self.current), change);
+        if let Some(pass) = self.pass.take()
+            && !self.roster.monitor(self.current).is_spotless(pass)
+        {
+            self.answered_at_last(pass);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn answered_at_last(&mut self, pass: Pass) {
+        let change = self.roster.monitor(self.current).answered(pass, self.policy.rules);
+        roster::tell(self.site, self.roster.name(self.current), change);
     }
 
     fn count_failure(&mut self) {
@@ -221,7 +254,7 @@ impl<S: Roster> Round<S> {
 
     #[cold]
     fn failed(&mut self, verdict: Verdict, what: &dyn fmt::Display) -> bool {
-        let Verdict::Failed { again, kind, refused, named, .. } = verdict else { return false };
+        let Verdict::Failed { again, kind, refused, named, barred, .. } = verdict else { return false };
         match kind {
             _ if refused => self.give_back(),
             FaultKind::Throttled { .. } => self.give_back(),
@@ -232,6 +265,8 @@ impl<S: Roster> Round<S> {
         let safe = self.policy.idempotent || named || kind == FaultKind::Unsent;
         let stop = if !again || !safe {
             Some(GaveUp::NotRetryable)
+        } else if barred.is_some() {
+            barred
         } else if self.attempt >= self.policy.max_targets {
             Some(GaveUp::Exhausted)
         } else if self.deadline.is_some_and(Deadline::has_passed) {
@@ -254,7 +289,6 @@ impl<S: Roster> Round<S> {
     }
 
     /// Picks the next member; `ready` is asked first. Tells of the failure that led here once that is decided.
-    #[inline]
     pub fn advance(&mut self, ready: impl FnMut(usize) -> bool) -> Advance {
         let first = (self.policy.prefer == Prefer::Sticky).then(|| self.roster.common().favourite());
         match roster::pick(&self.roster, &self.asked, first, self.policy.rules, self.site, ready) {
@@ -262,10 +296,7 @@ impl<S: Roster> Round<S> {
                 if self.failure.is_some() {
                     self.moved(index);
                 }
-                self.current = index;
-                self.pass = Some(pass);
-                self.asked.insert(index);
-                self.attempt += 1;
+                self.picked(index, pass);
                 Advance::Moved
             }
             Pick::NotReady => Advance::NotReady,
@@ -322,7 +353,8 @@ impl<S: Roster> Round<S> {
 /// The caller left: the target is free again, and nothing is counted, unless it was the deadline that passed.
 impl<S: Roster> Drop for Round<S> {
     fn drop(&mut self) {
-        if self.running && self.pass.is_some() && self.deadline.is_some_and(Deadline::has_passed) {
+        let late = || deadline::is_cutting_off() || self.deadline.is_some_and(Deadline::has_passed);
+        if self.running && self.pass.is_some() && late() {
             self.count_failure();
         } else {
             self.give_back();

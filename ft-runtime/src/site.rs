@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::counter::Counter;
 use crate::faults::{FaultEntry, FaultLog};
@@ -26,7 +26,7 @@ pub struct Site {
     file: &'static str,
     line: u32,
     path: OnceLock<String>,
-    state: AtomicU8,
+    state: AtomicUsize,
     calls: Counter,
     faults: Mutex<FaultLog>,
 }
@@ -38,10 +38,10 @@ enum Name {
     OfFunction(fn() -> &'static str),
 }
 
-/// `Site::state`: nobody has called yet.
-const UNREGISTERED: u8 = 0;
+/// `Site::state`: nobody has called yet. An obstacle to counting, see [`Counter::bump_unless`].
+const UNREGISTERED: usize = usize::MAX;
 /// `Site::state`: listed in the registry.
-const REGISTERED: u8 = 1;
+const REGISTERED: usize = 0;
 
 impl Site {
     /// A site named by hand. The name must be unique in the program to be of use in reports.
@@ -61,7 +61,7 @@ impl Site {
             file,
             line,
             path: OnceLock::new(),
-            state: AtomicU8::new(UNREGISTERED),
+            state: AtomicUsize::new(UNREGISTERED),
             calls: Counter::new(),
             faults: Mutex::new(FaultLog::new()),
         }
@@ -71,10 +71,9 @@ impl Site {
     /// uncounted and none is counted twice; what makes sessions itself (policy values, layers) takes the site.
     #[inline]
     pub fn enter(&'static self) -> Entered {
-        if self.state.load(Ordering::Relaxed) == UNREGISTERED {
-            self.register();
+        if !self.calls.bump_unless(self.state.load(Ordering::Relaxed)) {
+            self.enter_first();
         }
-        self.calls.bump();
         Entered { site: self }
     }
 
@@ -105,12 +104,16 @@ impl Site {
         &self.faults
     }
 
+    /// The first call, or the first one of a thread.
     #[cold]
-    fn register(&'static self) {
+    #[inline(never)]
+    fn enter_first(&'static self) {
         let mut registry = lock(&REGISTRY);
         if self.state.swap(REGISTERED, Ordering::Relaxed) == UNREGISTERED {
             registry.push(self);
         }
+        drop(registry);
+        self.calls.bump_first();
     }
 }
 
@@ -242,6 +245,16 @@ mod tests {
         assert_eq!(of("<a::B<c::D<_>> as e::F<g::H>>::i::FT_SITE::{{closure}}::{{closure}}"), "a::B::i");
         assert_eq!(of("a::b::{{closure}}::FT_SITE::{{closure}}"), "a::b");
         assert_eq!(of("<u32 as a::T>::m::FT_SITE"), "u32::m");
+    }
+
+    #[test]
+    fn the_first_call_of_a_site_and_the_first_of_a_thread_count_once_each() {
+        let (known, new) = (site!("known"), site!("new"));
+        known.enter();
+        std::thread::spawn(|| known.enter()).join().unwrap();
+        assert_eq!(known.calls(), 2);
+        new.enter();
+        assert_eq!((known.calls(), new.calls()), (2, 1));
     }
 
     #[test]

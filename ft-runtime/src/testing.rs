@@ -1,70 +1,19 @@
-//! For tests, ours and our users': time that does not pass by itself, and randomness that repeats.
+//! For tests, ours and our users': time that does not pass by itself, randomness that repeats, retries that are cut
+//! short, outcomes by script.
+//!
+//! | what | for |
+//! |---|---|
+//! | [`VirtualTime`] | blocking waits that take no time; asynchronous code has `#[tokio::test(start_paused = true)]` |
+//! | [`Seed`] | the same jitter in every run of a test |
+//! | [`AttemptCap`] | a test of what happens when the retries are used up, without waiting for them |
+//! | [`Script`] | a dependency that fails as it is told to |
 
-use std::marker::PhantomData;
-use std::time::Duration;
+pub(crate) mod cap;
+mod clock;
+mod script;
+mod seed;
 
-use crate::{random, time};
-
-/// Virtual time for the blocking doors, on this thread, until it is dropped: a wait moves the clock instead of
-/// sleeping. Asynchronous code needs nothing of ours: `#[tokio::test(start_paused = true)]` drives it.
-///
-/// ```
-/// use ft_runtime::{Backoff, Jitter, Retry, testing::VirtualTime};
-/// use std::time::Duration;
-///
-/// let time = VirtualTime::start();
-/// let hour = Backoff::fixed(Duration::from_secs(3600)).jitter(Jitter::None);
-/// let outcome: Result<(), _> = Retry::new().backoff(hour).call_blocking(|| Err(std::io::Error::from(std::io::ErrorKind::TimedOut)));
-/// assert!(outcome.is_err());
-/// assert_eq!(time.elapsed(), Duration::from_secs(2 * 3600)); // three attempts, two waits, no time
-/// ```
-#[derive(Debug)]
-#[must_use = "virtual time ends when this is dropped"]
-pub struct VirtualTime {
-    /// Dropped on the thread that started it.
-    thread: PhantomData<*const ()>,
-    entered: bool,
-}
-
-impl VirtualTime {
-    /// Moves this thread onto virtual time. Inside another `VirtualTime` it shares that one.
-    pub fn start() -> Self {
-        Self { thread: PhantomData, entered: time::enter_virtual() }
-    }
-
-    /// How far waiting has moved the clock of this thread.
-    pub fn elapsed(&self) -> Duration {
-        time::moved()
-    }
-}
-
-impl Drop for VirtualTime {
-    fn drop(&mut self) {
-        if self.entered {
-            time::leave_virtual();
-        }
-    }
-}
-
-/// Repeatable jitter on this thread, until it is dropped: every delay is drawn from a generator with this seed.
-///
-/// Two calls still draw different delays; two runs of the same test draw the same ones.
-#[derive(Debug)]
-#[must_use = "the seed is in force until this is dropped"]
-pub struct Seed {
-    thread: PhantomData<*const ()>,
-    previous: Option<fastrand::Rng>,
-}
-
-impl Seed {
-    /// Seeds the jitter of this thread.
-    pub fn fix(seed: u64) -> Self {
-        Self { thread: PhantomData, previous: random::replace(Some(fastrand::Rng::with_seed(seed))) }
-    }
-}
-
-impl Drop for Seed {
-    fn drop(&mut self) {
-        random::replace(self.previous.take());
-    }
-}
+pub use cap::{AttemptCap, Capped, UnderCap};
+pub use clock::VirtualTime;
+pub use script::Script;
+pub use seed::Seed;

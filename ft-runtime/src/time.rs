@@ -6,11 +6,16 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 #[cfg(feature = "checkpoint")]
 use std::time::SystemTime;
 use std::time::{Duration, Instant};
+
+use pin_project_lite::pin_project;
+
+use crate::sync;
 
 /// How many threads run on virtual time; zero outside tests, and then nothing but this load is paid.
 static VIRTUAL_THREADS: AtomicUsize = AtomicUsize::new(0);
@@ -39,7 +44,42 @@ pub(crate) fn of_day() -> SystemTime {
     moved.unwrap_or(day)
 }
 
+/// The present moment as a number: nanoseconds since some moment 18 years before the process started. It steps back where the
+/// clock does, and never wraps.
+#[inline]
+pub(crate) fn nanos() -> u64 {
+    match ORIGIN.get() {
+        Some((origin, at)) => at + whole_nanos(now().saturating_duration_since(*origin)),
+        None => first_nanos(),
+    }
+}
+
+#[cold]
+fn first_nanos() -> u64 {
+    ORIGIN.get_or_init(|| {
+        let now = Instant::now();
+        // Where the clock cannot go back so far, what is before the origin is the origin.
+        now.checked_sub(LONG).map_or((now, whole_nanos(LONG)), |origin| (origin, 0))
+    });
+    nanos()
+}
+
+/// Two to the fifty-ninth, so that the present and the longest of waits add up to less than two to the sixty-first.
+const LONG: Duration = Duration::from_nanos(1 << 59);
+
+/// A moment, and its number: before the process started, since a paused clock may stand before the first look at this one.
+static ORIGIN: OnceLock<(Instant, u64)> = OnceLock::new();
+
+/// A duration in nanoseconds, at most 36 years.
+#[inline]
+pub(crate) const fn whole_nanos(duration: Duration) -> u64 {
+    const MOST: u64 = 1 << 60;
+    let seconds = duration.as_secs();
+    if seconds >= MOST / 1_000_000_000 { MOST } else { seconds * 1_000_000_000 + duration.subsec_nanos() as u64 }
+}
+
 /// The moment `after` from now; the far future where that cannot be represented.
+#[inline]
 pub(crate) fn later(now: Instant, after: Duration) -> Instant {
     // A century is "never" for a running program, and an `Instant` can hold it everywhere.
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -63,6 +103,16 @@ pub(crate) fn sleep_blocking(duration: Duration) {
     }
 }
 
+/// Blocks the thread until it is unparked, or for that long; may return early.
+pub(crate) fn park(limit: Option<Duration>) {
+    match (limit, MOVED.get()) {
+        (None, _) => sync::park(),
+        // Nobody else lives on this thread's virtual time: it passes.
+        (Some(limit), Some(moved)) => MOVED.set(Some(moved.saturating_add(limit))),
+        (Some(limit), None) => sync::park_timeout(limit),
+    }
+}
+
 /// A wait that costs nothing until it is polled, and never touches the timer when there is nothing to wait for:
 /// tokio rounds every timer up to a millisecond.
 #[derive(Debug)]
@@ -80,6 +130,49 @@ impl Future for Sleep {
         }
         let duration = self.duration;
         self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(duration))).as_mut().poll(cx)
+    }
+}
+
+pin_project! {
+    /// A timer that lives where it is put, without an allocation, and is made when it is set.
+    #[derive(Debug, Default)]
+    pub(crate) struct Timer {
+        #[pin]
+        set: Option<tokio::time::Sleep>,
+    }
+}
+
+impl Timer {
+    pub(crate) const fn new() -> Self {
+        Self { set: None }
+    }
+
+    /// When it goes off, if it is set.
+    #[inline]
+    pub(crate) fn end(&self) -> Option<Instant> {
+        self.set.as_ref().map(|timer| timer.deadline().into_std())
+    }
+
+    /// Sets it, and waits.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with time enabled, as every tokio timer does.
+    #[inline]
+    pub(crate) fn set(self: Pin<&mut Self>, end: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let mut set = self.project().set;
+        set.set(Some(tokio::time::sleep_until(end.into())));
+        set.as_pin_mut().map_or(Poll::Pending, |timer| timer.poll(cx))
+    }
+
+    /// Waits on; a timer that is not set does not go off.
+    pub(crate) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(mut timer) = self.project().set.as_pin_mut() else { return Poll::Pending };
+        match timer.as_mut().poll(cx) {
+            // A timer is not looked at once its task has spent its budget, and goes off up to a millisecond late.
+            Poll::Pending if now() < timer.deadline().into_std() => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use ft_runtime::door::{Advance, Round, Sleep, sleep};
-use ft_runtime::judge::{Accept, Both, Either, Judge, Judgement, Until};
+use ft_runtime::judge::{Accept, Both, Classified, Either, Judge, Judgement, Until};
 use ft_runtime::{AsPool, FromRejected, Pool, Rejected, Site, Under};
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -157,6 +157,12 @@ impl<S, A: Accept, V, U, H> Failover<S, Judge<A, V, U, H>> {
     /// Moves on while the predicate says no to the response.
     pub fn until<F>(self, good: F) -> Failover<S, Judge<A, V, Until<F>, H>> {
         self.judged(|judge| judge.until(good))
+    }
+
+    /// Some responses are failures, of a kind and with a hint, as `classify` says. Takes the place of
+    /// [`until`](Self::until).
+    pub fn classify<C>(self, classify: C) -> Failover<S, Judge<A, V, Classified<C>, H>> {
+        self.judged(|judge| judge.classify(classify))
     }
 }
 

@@ -4,10 +4,46 @@
 //! | policy | layer |
 //! |---|---|
 //! | [`Retry`](ft_runtime::Retry) | [`RetryLayer`] |
+//! | [`Timeout`](ft_runtime::Timeout) | [`TimeoutLayer`] |
+//! | [`CircuitBreaker`](ft_runtime::CircuitBreaker) | [`CircuitBreakerLayer`] |
+//! | [`Bulkhead`](ft_runtime::Bulkhead) | [`BulkheadLayer`] |
+//! | [`RateLimiter`](ft_runtime::RateLimiter) | [`RateLimiterLayer`] |
+//! | [`Fallback`](ft_runtime::Fallback) | [`FallbackLayer`] |
+//! | [`Hedge`](ft_runtime::Hedge) | [`HedgeLayer`] |
+//! | [`Coalesce`](ft_runtime::Coalesce) | [`CoalesceLayer`] |
+//! | [`Chaos`](ft_runtime::Chaos) | [`ChaosLayer`] |
 //! | [`Failover`](ft_runtime::Failover) | [`Failover`], over several services |
+//! | [`Deadline`](ft_runtime::Deadline) | `http::DeadlineLayer` on the server, `http::PropagateDeadlineLayer` on the client |
+//!
+//! Layers stack from the outside in, as `ServiceBuilder` writes them, in the same order as attributes:
+//! [`ft_runtime`](ft_runtime#order) recommends one.
 
+mod asking;
+mod bulkhead;
+mod chaos;
+mod circuit_breaker;
+mod coalesce;
 mod failover;
+pub mod fallback;
+mod hedge;
+#[cfg(feature = "http")]
+pub mod http;
+mod oneshot;
+mod rate_limiter;
 mod retry;
+mod select;
+pub mod testing;
+mod timeout;
 
+pub use bulkhead::{BulkheadLayer, BulkheadService};
+pub use chaos::{ChaosLayer, ChaosService};
+pub use circuit_breaker::{CircuitBreakerLayer, CircuitBreakerResponse, CircuitBreakerService};
+pub use coalesce::{CoalesceFuture, CoalesceLayer, CoalesceService};
 pub use failover::{Failover, FailoverFuture};
+pub use fallback::{FallbackFuture, FallbackLayer, FallbackService};
+pub use hedge::{HedgeFuture, HedgeLayer, HedgeService};
+pub use oneshot::Oneshot;
+pub use rate_limiter::{RateLimiterLayer, RateLimiterService};
 pub use retry::{RetryFuture, RetryLayer, RetryService};
+pub use select::{ByKey, One, Select};
+pub use timeout::{TimeoutLayer, TimeoutService};

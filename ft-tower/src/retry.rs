@@ -5,8 +5,11 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use ft_runtime::judge::{Accept, AnyValue, Both, ByFault, Either, Hint, Judge, Judgement, NoHint, NoVeto, Until};
-use ft_runtime::{Attempts, Retry, Site, Under, Wait};
+use ft_runtime::door::attempts;
+use ft_runtime::judge::{
+    Accept, AnyValue, Both, ByCause, ByFault, Classified, Either, Hint, Judge, Judgement, NoHint, NoVeto, Until,
+};
+use ft_runtime::{Attempts, FaultKind, Retry, Site, Under, Wait};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -62,6 +65,14 @@ impl<J> RetryLayer<J> {
     }
 }
 
+impl<V, U, H> RetryLayer<Judge<ByFault, V, U, H>> {
+    /// Judges errors by the first known cause in their chain of sources: for services whose error is no
+    /// [`Fault`](ft_runtime::Fault). One without a known cause is `unknown`.
+    pub fn by_cause(self, unknown: FaultKind) -> RetryLayer<Judge<ByCause, V, U, H>> {
+        self.judged(|judge| judge.by_cause(unknown))
+    }
+}
+
 impl<A: Accept, V, U, H> RetryLayer<Judge<A, V, U, H>> {
     /// Tries only errors again that the predicate says yes to. Given twice, both must.
     #[expect(clippy::type_complexity, reason = "the four parts of a judgement")]
@@ -78,6 +89,12 @@ impl<A: Accept, V, U, H> RetryLayer<Judge<A, V, U, H>> {
     /// Tries again while the predicate says no to the response.
     pub fn until<F>(self, good: F) -> RetryLayer<Judge<A, V, Until<F>, H>> {
         self.judged(|judge| judge.until(good))
+    }
+
+    /// Some responses are failures, of a kind and with a hint, as `classify` says. Takes the place of
+    /// [`until`](Self::until).
+    pub fn classify<C>(self, classify: C) -> RetryLayer<Judge<A, V, Classified<C>, H>> {
+        self.judged(|judge| judge.classify(classify))
     }
 
     /// Takes the hint of the other side from the error.
@@ -128,15 +145,23 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         // The instance that was made ready makes the first attempt; its clone waits to be made ready for the next call.
         let clone = self.inner.clone();
-        let mut service = mem::replace(&mut self.inner, clone);
-        let attempts = self.layer.policy.into_attempts::<Result<S::Response, S::Error>>().by(self.layer.judge.clone());
-        let attempts = match self.layer.site {
-            Some(site) => attempts.at(site.enter()),
-            None => attempts,
-        };
-        let first = attempts.run_with(|| service.call(request.clone()));
-        RetryFuture { stage: Stage::First { first, rest: Some(Rest { service, request, attempts }) } }
+        let ready = mem::replace(&mut self.inner, clone);
+        let RetryLayer { policy, judge, site } = &self.layer;
+        start(*policy, judge.clone(), *site, ready, request)
     }
+}
+
+/// Makes the first attempt with the service that was made ready.
+pub(crate) fn start<S: Service<Req>, J, Req: Clone>(
+    policy: Retry,
+    judge: J,
+    site: Option<&'static Site>,
+    mut service: S,
+    request: Req,
+) -> RetryFuture<S, J, Req> {
+    let attempts = attempts(policy, site, judge);
+    let first = attempts.run_with(|| service.call(request.clone()));
+    RetryFuture { stage: Stage::First { first, rest: Some(Rest { service, request, attempts }) } }
 }
 
 pin_project! {
@@ -199,11 +224,11 @@ where
                 StageProj::Again { again } => return again.as_mut().poll(cx),
                 StageProj::First { first, rest } => {
                     let outcome = ready!(first.poll(cx));
-                    // Taken once: after `First` was ready the stage is `Again`, or the future has answered.
-                    let Some(mut rest) = rest.take() else { return Poll::Ready(outcome) };
-                    match rest.attempts.again(&outcome) {
+                    // Judged where it lies, for it is large; taken only when there is more to do.
+                    let wait = rest.as_mut().and_then(|rest| rest.attempts.again(&outcome));
+                    match wait.and_then(|wait| Some((wait, rest.take()?))) {
                         None => return Poll::Ready(outcome),
-                        Some(wait) => Box::pin(rest.go_on(wait)),
+                        Some((wait, rest)) => Box::pin(rest.go_on(wait)),
                     }
                 }
             };

@@ -1,6 +1,5 @@
 //! Something that fails as it is told to.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use ft_runtime::{Fault, FaultKind, Rejected};
@@ -57,16 +56,13 @@ impl std::fmt::Display for Wrong {
 
 impl std::error::Error for Wrong {}
 
-/// Answers the outcomes of its script one after the other, the last one again and again; counts its calls.
-#[derive(Debug)]
-pub struct Script {
-    outcomes: Vec<Result<u32, Wrong>>,
-    calls: AtomicU32,
-}
+/// A script with these errors.
+#[derive(Clone, Debug)]
+pub struct Script(ft_runtime::testing::Script<u32, Wrong>);
 
 impl Script {
     pub fn new(outcomes: impl IntoIterator<Item = Result<u32, Wrong>>) -> Self {
-        Self { outcomes: outcomes.into_iter().collect(), calls: AtomicU32::new(0) }
+        Self(ft_runtime::testing::Script::new(outcomes))
     }
 
     pub fn always(wrong: Wrong) -> Self {
@@ -74,11 +70,10 @@ impl Script {
     }
 
     pub fn play(&self) -> Result<u32, Wrong> {
-        let call = self.calls.fetch_add(1, Ordering::SeqCst) as usize;
-        self.outcomes[call.min(self.outcomes.len() - 1)].clone()
+        self.0.play()
     }
 
     pub fn calls(&self) -> u32 {
-        self.calls.load(Ordering::SeqCst)
+        self.0.calls()
     }
 }

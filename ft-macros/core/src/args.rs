@@ -23,7 +23,7 @@ pub(crate) struct Args {
     pub(crate) krate: Option<Path>,
     pub(crate) clone: Vec<Ident>,
     pub(crate) skip: Vec<Ident>,
-    /// `on`, `unless`, `when`, `until`, `retry_after`: methods of the session, with their argument.
+    /// `on`, `unless`, `when`, `until`, `classify`, `retry_after`: methods of the session, with their argument.
     pub(crate) judgement: Vec<(Ident, TokenStream)>,
     /// Everything that no attribute reserves: methods of the policy.
     pub(crate) setters: Vec<(Ident, Expr)>,
@@ -160,7 +160,7 @@ impl Reader<'_> {
                 let pattern = pattern(input)?;
                 self.judge(key, pattern);
             }
-            "when" | "until" | "retry_after" => {
+            "when" | "until" | "classify" | "retry_after" => {
                 let value: Expr = input.parse()?;
                 self.judge(key, quote!(#value));
             }
@@ -171,6 +171,7 @@ impl Reader<'_> {
                 let value = self.value(&word, input.parse()?);
                 match Policy::owner(&word) {
                     None => self.args.setters.push((key, value)),
+                    Some(_) if self.policy.sets(&word) => self.args.setters.push((key, value)),
                     Some(_) if self.policy.reserves(&word) => self.args.reserved.push((key, value)),
                     Some(owner) => self.foreign(&key, owner),
                 }
@@ -268,7 +269,7 @@ impl Reader<'_> {
 
 /// Words that are never an existing policy, however alone they stand.
 fn reserves(ident: &Ident) -> bool {
-    let common = ["name", "clone", "skip", "on", "unless", "when", "until", "retry_after"];
+    let common = ["name", "clone", "skip", "on", "unless", "when", "until", "classify", "retry_after"];
     Policy::owner(&ident.to_string()).is_some() || common.iter().any(|word| ident == word)
 }
 

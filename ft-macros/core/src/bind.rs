@@ -84,7 +84,7 @@ fn reference(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Erro
 /// With `key = expr`, one for each key: `of` finds it, behind an `Arc` that lives as long as the call.
 fn shared(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Errors) -> TokenStream {
     let here = Span::mixed_site();
-    let key = args.reserved("key");
+    let key = args.reserved("key").filter(|_| policy.keyed);
     let of = key.map(|(key, value)| {
         let of = Ident::new("of", here.located_at(key.span()));
         method(&of, quote_spanned!(here.located_at(key.span())=> &(#value)))

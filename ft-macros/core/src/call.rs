@@ -3,8 +3,12 @@
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 
+use syn::ExprPath;
+use syn::spanned::Spanned as _;
+
 use crate::args::Args;
 use crate::bind::method;
+use crate::errors::Errors;
 use crate::tokens::{braced, group};
 
 /// Code that yields the function's outcome, on its way from the user's block to the whole function.
@@ -73,6 +77,38 @@ impl Call {
             };
             quote_spanned!(keyword=> #session.run_blocking(|| -> #outcome #block))
         }
+    }
+
+    /// `from_replica(id, name).await`: another function with the same arguments; `Self::method` gets the receiver too.
+    pub(crate) fn other(&self, target: &ExprPath) -> TokenStream {
+        let method =
+            target.path.segments.len() > 1 && target.path.segments.first().is_some_and(|first| first.ident == "Self");
+        let receiver = self.receiver.filter(|_| method).map(|receiver| {
+            let receiver = Ident::new(receiver, target.span());
+            quote!(#receiver,)
+        });
+        // An outcome that does not fit, and an argument that does not, is the target's fault.
+        let near = Span::mixed_site().located_at(target.span());
+        let wait = self.wait(near);
+        let arguments = self.arguments.iter().filter_map(|(argument, _)| argument.clone()).map(|mut argument| {
+            argument.set_span(argument.span().located_at(target.span()));
+            argument
+        });
+        quote_spanned!(near=> #target(#receiver #(#arguments),*) #wait)
+    }
+
+    /// Arguments that are passed on need a name.
+    pub(crate) fn named_arguments(&self, why: &str, errors: &mut Errors) {
+        for (argument, span) in &self.arguments {
+            if argument.is_none() {
+                errors.at(*span, why);
+            }
+        }
+    }
+
+    /// `.await`, where there is something to wait for.
+    pub(crate) fn wait(&self, span: Span) -> Option<TokenStream> {
+        self.is_async.then(|| quote_spanned!(span=> .await))
     }
 
     /// Where a bound on R fails: the return type, whatever calls for the bound.

@@ -35,6 +35,12 @@ pub(crate) enum Shape {
     Checkpoint,
     /// The body for one target after the other.
     Candidates,
+    /// The body, and something else when it fails.
+    Instead,
+    /// The body several times at once.
+    Race,
+    /// The body once for all who ask the same.
+    Share,
 }
 
 /// To add an attribute: a line here, a line in `ft-macros/src/lib.rs`.
@@ -57,6 +63,14 @@ static POLICIES: &[Policy] = &[
     ]),
     Policy::new("bulkhead", "Bulkhead", Shape::Once).needs("16").stateful().keyed(),
     Policy::new("rate_limiter", "RateLimiter", Shape::Once).needs("100").stateful().keyed(),
+    Policy::new("fallback", "Fallback", Shape::Instead).judges(),
+    Policy::new("hedge", "Hedge", Shape::Race)
+        .stateful()
+        .judges()
+        .not_blocking("a blocking call cannot be dropped when another one has won: make this an `async fn` around `tokio::task::spawn_blocking`"),
+    Policy::new("coalesce", "Coalesce", Shape::Share)
+        .stateful()
+        .not_blocking("callers wait for each other without blocking a thread: make this an `async fn` around `tokio::task::spawn_blocking`"),
     Policy::new("chaos", "Chaos", Shape::Once).stateful(),
 ];
 
@@ -124,12 +138,18 @@ impl Policy {
     /// Whether this word is one of the attribute's own, rather than a setter of its policy.
     pub(crate) fn reserves(&self, word: &str) -> bool {
         match word {
-            "key" => self.keyed || self.shape == Shape::Checkpoint,
+            "key" => self.keyed || matches!(self.shape, Shape::Checkpoint | Shape::Share),
             "max_keys" => self.keyed,
             "run" | "state" | "record_err" => self.shape == Shape::Checkpoint,
-            "to" => self.shape == Shape::Candidates,
+            "to" => matches!(self.shape, Shape::Candidates | Shape::Instead),
+            "with" | "value" => self.shape == Shape::Instead,
             _ => false,
         }
+    }
+
+    /// Whether this word is a setter here, although others reserve it.
+    pub(crate) fn sets(&self, word: &str) -> bool {
+        word == "max_keys" && self.shape == Shape::Share
     }
 
     /// The attribute to name when this word stands at one that does not reserve it.

@@ -1,7 +1,7 @@
 //! Candidates: the body for one target after the other. `#[failover]`.
 
 use proc_macro2::{Literal, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{Expr, ExprPath, Ident};
@@ -92,30 +92,11 @@ fn among(
     let names =
         std::iter::once(own).chain(targets.iter().map(|target| target.to_token_stream().to_string().replace(' ', "")));
 
-    let mut arguments = Vec::new();
-    for (argument, span) in &call.arguments {
-        match argument {
-            Some(argument) => arguments.push(argument),
-            None => errors.at(*span, "the other targets get the same arguments: give this one a plain name"),
-        }
-    }
+    call.named_arguments("the other targets get the same arguments: give this one a plain name", errors);
     let others = targets.iter().enumerate().map(|(index, target)| {
         let index = Literal::usize_unsuffixed(index + 1);
-        let method =
-            target.path.segments.len() > 1 && target.path.segments.first().is_some_and(|first| first.ident == "Self");
-        let receiver = call.receiver.filter(|_| method).map(|receiver| {
-            let receiver = Ident::new(receiver, target.span());
-            quote!(#receiver,)
-        });
-        // An outcome that does not fit, and an argument that does not, is the target's fault.
-        let near = here.located_at(target.span());
-        let wait = call.is_async.then(|| quote_spanned!(near=> .await));
-        let arguments = arguments.iter().map(|&argument| {
-            let mut argument = argument.clone();
-            argument.set_span(argument.span().located_at(target.span()));
-            argument
-        });
-        quote_spanned!(near=> #index => #target(#receiver #(#arguments),*) #wait,)
+        let other = call.other(target);
+        quote_spanned!(here.located_at(target.span())=> #index => #other,)
     });
     let own = braced(body.code.clone(), here);
     let code = quote_spanned! {here=>

@@ -17,7 +17,10 @@ use crate::func::{self, Func, Kind};
 use crate::policy::{Policy, Shape};
 use crate::supplied::{self, Supplied};
 use crate::tokens::{group, mentions, rename};
-use crate::{async_trait, bind, shape_candidates, shape_loop, shape_once, shape_run, shape_step, stand_in};
+use crate::{
+    async_trait, bind, shape_candidates, shape_instead, shape_loop, shape_once, shape_race, shape_run, shape_share,
+    shape_step, stand_in,
+};
 
 /// One of our attributes below another one.
 pub(crate) enum Sibling {
@@ -151,6 +154,10 @@ fn fold(policy: &'static Policy, args: TokenStream, mut func: Func) -> TokenStre
         }
     }
 
+    if layers.iter().any(|layer| layer.policy.shape == Shape::Race) {
+        shape_race::check(&func.sig, &mut errors);
+    }
+
     let Some((kind, outcome)) = &flow else {
         return stand_in::failed(func, None, &supplied, errors);
     };
@@ -203,7 +210,7 @@ fn check(layers: &[Layer], supplied: &Supplied, errors: &mut Errors) {
         }
         (None, None) => {
             for above in &layers[place + 1..] {
-                if matches!(above.policy.shape, Shape::Loop | Shape::Candidates) {
+                if matches!(above.policy.shape, Shape::Loop | Shape::Candidates | Shape::Race) {
                     errors.at(
                         above.span,
                         format!("put `#[checkpoint]` on top, above `#[{}]`: all attempts of a step belong inside its one record", above.policy.attribute),
@@ -243,6 +250,9 @@ impl Fold<'_> {
                 }
                 Shape::Once => shape_once::wrap(policy, args, &call, bind, body),
                 Shape::Candidates => shape_candidates::wrap(args, &call, bind, body, errors),
+                Shape::Instead => shape_instead::wrap(args, &call, bind, body, errors),
+                Shape::Race => shape_race::wrap(args, &call, bind, body),
+                Shape::Share => shape_share::wrap(args, &call, bind, body, errors),
                 Shape::Checkpoint => match args.reserved("run") {
                     Some((_, run)) => shape_run::wrap(run, args, &call, bind, body, errors),
                     None => {

@@ -1,6 +1,7 @@
 //! The shapes, as a reader would meet them: each `tests/shapes/x.rs` expands to `x-expanded.rs`. After a change that
 //! is meant, `UPDATE_EXPECT=1 cargo test -p ft-macros-core` writes the latter anew: read the difference.
 
+mod alternatives;
 mod garbage;
 mod mistakes;
 

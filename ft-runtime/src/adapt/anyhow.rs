@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::fault::{Fault, FaultKind, describe_chain, kind_of_chain, rejected_in_chain};
 use crate::rejected::Rejected;
 
-/// The first known error in the chain of causes decides ([`Rejected`], `io::Error`); an unknown one is permanent.
+/// The first known error in the chain of causes decides ([`Rejected`], `io::Error`, those of features); an unknown one is permanent.
 impl Fault for anyhow::Error {
     fn kind(&self) -> FaultKind {
         kind_of_chain(self.as_ref())

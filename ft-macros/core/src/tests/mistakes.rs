@@ -7,7 +7,7 @@ use super::{parsed, printed};
 const FUNCTION: &str = "async fn f(a: &str, b: String) -> Result<u8, E> { body(a, b).await }";
 
 /// The messages of an expansion, and whether the function was left as it is.
-fn mistakes(attribute: &str, args: &str, item: &str) -> (Vec<String>, bool) {
+pub(super) fn mistakes(attribute: &str, args: &str, item: &str) -> (Vec<String>, bool) {
     messages(crate::expand(attribute, parsed(args), parsed(item)), item)
 }
 
@@ -23,7 +23,7 @@ fn messages(expanded: TokenStream, item: &str) -> (Vec<String>, bool) {
 
 /// One attribute on an ordinary function; the function must survive.
 #[track_caller]
-fn says(attribute: &str, args: &str, expected: &[&str]) {
+pub(super) fn says(attribute: &str, args: &str, expected: &[&str]) {
     let (found, unchanged) = mistakes(attribute, args, FUNCTION);
     assert_eq!(found, expected, "#[{attribute}({args})]");
     assert!(unchanged, "#[{attribute}({args})] changed the function");
@@ -31,7 +31,7 @@ fn says(attribute: &str, args: &str, expected: &[&str]) {
 
 /// An attribute without arguments on another function.
 #[track_caller]
-fn refuses(attribute: &str, item: &str, expected: &[&str]) {
+pub(super) fn refuses(attribute: &str, item: &str, expected: &[&str]) {
     let (found, unchanged) = mistakes(attribute, "", item);
     assert_eq!(found, expected, "#[{attribute}] {item}");
     assert!(unchanged, "#[{attribute}] changed {item}");

@@ -1,0 +1,265 @@
+//! One call through a bulkhead: the session that all doors share.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::mem;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::task::{self, Poll, ready};
+
+use pin_project_lite::pin_project;
+
+use super::{Bulkhead, Joined, PLAIN, POLICY};
+use crate::observe;
+use crate::outcome::Refusable;
+use crate::rejected::{FromRejected, Rejected};
+use crate::shared::Shared;
+use crate::site::{Entered, Site};
+use crate::time;
+use crate::turn::Ticket;
+
+impl Shared<Bulkhead> {
+    /// As [`Bulkhead::calls`], for a session that shares the bulkhead: the future that a layer answers with.
+    #[inline]
+    pub fn into_calls<R: Refusable>(self) -> BulkheadCalls<Self, R::Value, R::Error> {
+        BulkheadCalls::begin(self)
+    }
+}
+
+/// A bulkhead with a site, ready to run calls.
+#[derive(Clone, Copy, Debug)]
+pub struct BulkheadWith<'p> {
+    policy: &'p Bulkhead,
+    site: &'static Site,
+}
+
+impl<'p> BulkheadWith<'p> {
+    pub(super) const fn new(policy: &'p Bulkhead, site: &'static Site) -> Self {
+        Self { policy, site }
+    }
+
+    /// As [`Bulkhead::run`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn run<T, E, F>(self, future: F) -> BulkheadRun<&'p Bulkhead, F, E>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: FromRejected,
+    {
+        self.policy.calls::<Result<T, E>>().at(self.site.enter()).run(future)
+    }
+
+    /// As [`Bulkhead::run_blocking`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn run_blocking<T, E: FromRejected>(self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.policy.calls::<Result<T, E>>().at(self.site.enter()).run_blocking(call)
+    }
+}
+
+/// One call through a [`Bulkhead`]: the session that all doors share. See [`Bulkhead::calls`].
+#[must_use = "a session does nothing until it runs a call"]
+pub struct BulkheadCalls<P, T, E> {
+    policy: P,
+    site: Option<&'static Site>,
+    refuse: fn(Rejected) -> E,
+    outcome: PhantomData<fn() -> T>,
+}
+
+impl<P: Deref<Target = Bulkhead>, T, E> BulkheadCalls<P, T, E> {
+    #[inline]
+    pub(super) fn begin(policy: P) -> Self
+    where
+        E: FromRejected,
+    {
+        Self { policy, site: None, refuse: E::from_rejected, outcome: PhantomData }
+    }
+
+    /// Files the call under its site: `calls.at(site!().enter())`.
+    #[inline]
+    pub fn at(self, site: Entered) -> Self {
+        Self { site: Some(site.site), ..self }
+    }
+
+    /// Runs the future when there is room for it.
+    #[inline]
+    pub fn run<F: Future<Output = Result<T, E>>>(self, future: F) -> BulkheadRun<P, F, E> {
+        let place = Place { policy: self.policy, site: self.site, stands: OUTSIDE, ticket: Ticket::NONE, timer: None };
+        BulkheadRun { future, place, refuse: self.refuse }
+    }
+
+    /// As [`run`](Self::run), blocking the thread.
+    ///
+    /// # Errors
+    ///
+    /// Those of the call; [`Rejected::BulkheadFull`] when there was no room in time.
+    #[inline]
+    pub fn run_blocking(self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let began = if self.policy.try_enter() { Some(PLAIN) } else { self.policy.enter_blocking() };
+        let Some(began) = began else { return Err(refusal(self.site, self.refuse)) };
+        let permit = Permit { policy: &self.policy, site: self.site, began };
+        let outcome = call();
+        permit.answered();
+        outcome
+    }
+}
+
+impl<P: fmt::Debug, T, E> fmt::Debug for BulkheadCalls<P, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BulkheadCalls").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn refusal<E>(site: Option<&'static Site>, refuse: fn(Rejected) -> E) -> E {
+    let rejected = Rejected::BulkheadFull;
+    observe::refused(site, POLICY, &rejected);
+    refuse(rejected)
+}
+
+pin_project! {
+    /// A future that runs when its [`Bulkhead`] has room for it.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct BulkheadRun<P, F, E>
+    where
+        P: Deref<Target = Bulkhead>,
+    {
+        // Before the place: dropped, it is gone before its permit is somebody else's.
+        #[pin]
+        future: F,
+        place: Place<P>,
+        refuse: fn(Rejected) -> E,
+    }
+}
+
+impl<P, F, T, E> Future for BulkheadRun<P, F, E>
+where
+    P: Deref<Target = Bulkhead>,
+    F: Future<Output = Result<T, E>>,
+{
+    type Output = Result<T, E>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<T, E>> {
+        let this = self.project();
+        let place = this.place;
+        if place.stands == OUTSIDE && place.policy.try_enter() {
+            place.stands = PLAIN;
+        } else if (place.stands == OUTSIDE || place.stands == QUEUED) && !ready!(place.poll_wait(cx)) {
+            return Poll::Ready(Err(refusal(place.site, *this.refuse)));
+        }
+        let outcome = ready!(this.future.poll(cx));
+        let began = mem::replace(&mut place.stands, OUTSIDE);
+        place.policy.end(began, true, place.site);
+        Poll::Ready(outcome)
+    }
+}
+
+impl<P: Deref<Target = Bulkhead>, F, E> fmt::Debug for BulkheadRun<P, F, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BulkheadRun").field("policy", &*self.place.policy).finish_non_exhaustive()
+    }
+}
+
+/// The permit of a blocking call. Dropped, it is given back.
+struct Permit<'p> {
+    policy: &'p Bulkhead,
+    site: Option<&'static Site>,
+    /// As `Bulkhead::clock` says.
+    began: u64,
+}
+
+impl Permit<'_> {
+    #[inline]
+    fn answered(self) {
+        self.policy.end(self.began, true, self.site);
+        mem::forget(self);
+    }
+}
+
+impl Drop for Permit<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        self.policy.end(self.began, false, self.site);
+    }
+}
+
+/// Where a call stands. Dropped, it gives back what it has.
+///
+/// Flat, and without the types of what is rarely there: making and dropping it is all that a call pays that never waits.
+struct Place<P: Deref<Target = Bulkhead>> {
+    policy: P,
+    site: Option<&'static Site>,
+    /// `OUTSIDE`, `QUEUED`, or with a permit: `PLAIN`, or since when where the limit is adaptive.
+    stands: u64,
+    /// Of the queue, where it stands in it.
+    ticket: Ticket,
+    timer: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
+}
+
+/// Without a permit.
+const OUTSIDE: u64 = 0;
+/// In the queue. No clock of ours gets there.
+const QUEUED: u64 = u64::MAX;
+
+impl<P: Deref<Target = Bulkhead>> Place<P> {
+    /// Ready once it is decided: inside, or refused.
+    #[cold]
+    #[inline(never)]
+    fn poll_wait(&mut self, cx: &mut task::Context<'_>) -> Poll<bool> {
+        let policy = &*self.policy;
+        if self.stands == OUTSIDE {
+            match policy.enter() {
+                None => return Poll::Ready(false),
+                Some(Joined::Inside) => {
+                    self.stands = policy.clock();
+                    return Poll::Ready(true);
+                }
+                Some(Joined::Queue(ticket, patience)) => {
+                    (self.stands, self.ticket) = (QUEUED, ticket);
+                    self.timer = patience.map(|patience| Box::pin(time::sleep(patience)) as _);
+                }
+            }
+        }
+        if !policy.admits(self.ticket, cx.waker()) {
+            match &mut self.timer {
+                Some(timer) => ready!(timer.as_mut().poll(cx)),
+                None => return Poll::Pending,
+            }
+            // The turn may have come at the same moment.
+            if policy.leave(self.ticket) {
+                self.stands = OUTSIDE;
+                return Poll::Ready(false);
+            }
+        }
+        self.stands = policy.clock();
+        self.timer = None;
+        Poll::Ready(true)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn abandon(&mut self) {
+        if self.stands != QUEUED {
+            self.policy.end(self.stands, false, self.site);
+        } else if !self.policy.leave(self.ticket) {
+            // The turn that came and was not taken is the next one's.
+            self.policy.give_back();
+        }
+    }
+}
+
+impl<P: Deref<Target = Bulkhead>> Drop for Place<P> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.stands != OUTSIDE {
+            self.abandon();
+        }
+    }
+}
