@@ -1,5 +1,7 @@
 //! A store in memory, for tests: the same behaviour as the durable ones, until the process ends.
 
+mod retention;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,11 +9,10 @@ use super::backend::Backend;
 use super::envelope::relocate;
 use super::error::StoreError;
 use super::record::{
-    Appended, Claim, Claimed, Collected, Excess, Filter, Finish, Forgotten, Fork, Gc, Granted, Lease, Renewed,
-    RunRecord, RunStatus, SaveState, StateRecord, Step, StepRecord, UnixMillis, millis,
+    Appended, Claim, Claimed, Collected, Filter, Finish, Fork, Gc, Granted, Lease, Renewed, RunRecord, RunStatus,
+    SaveState, StateRecord, Step, StepRecord, UnixMillis, millis,
 };
 use super::ticket::Ticket;
-use super::{KEPT_RUNS, PRUNED_AT_ONCE};
 
 /// One owner's handle to a store in memory.
 #[derive(Debug)]
@@ -328,27 +329,6 @@ impl Shared {
         self.living.contains(owner).then(|| owner.clone())
     }
 
-    fn prune(&mut self, now: UnixMillis, claimed: &str) -> Vec<Forgotten> {
-        let mut doomed = Vec::new();
-        for ended in [true, false] {
-            let mut kind: Vec<&RunRecord> =
-                self.others(claimed).filter(|run| run.finished_at.is_some() == ended).collect();
-            kind.sort_by_key(|run| run.finished_at.unwrap_or(run.updated_at));
-            let excess = (kind.len() + 1).saturating_sub(KEPT_RUNS).min(2 * PRUNED_AT_ONCE);
-            let over = kind.iter().filter(|run| run.is_over(now)).take(PRUNED_AT_ONCE).map(|run| (*run, Excess::Age));
-            let oldest = kind.iter().take(excess).map(|run| (*run, Excess::Number));
-            doomed.extend(over.chain(oldest).map(|(run, why)| Forgotten::new(&*run.run, run.status, why)));
-        }
-        doomed.retain(|forgotten| {
-            self.living_owner(&forgotten.run).is_none() && self.runs.remove(&forgotten.run).is_some()
-        });
-        doomed
-    }
-
-    fn others(&self, than: &str) -> impl Iterator<Item = &RunRecord> {
-        self.runs.values().map(|run| &run.record).filter(move |run| run.run != than)
-    }
-
     fn fork(&mut self, fork: &Fork) -> Result<RunRecord, StoreError> {
         if self.runs.contains_key(&fork.into) {
             return Err(StoreError::RunExists { run: fork.into.clone() });
@@ -375,27 +355,6 @@ impl Shared {
         self.token = token;
         self.runs.insert(fork.into.clone(), run);
         Ok(record)
-    }
-
-    fn gc(&mut self, gc: &Gc) -> Collected {
-        let mut doomed = Vec::new();
-        for status in RunStatus::ALL {
-            let mut kind: Vec<&RunRecord> =
-                self.others("").filter(|run| run.status == status && run.run.starts_with(&gc.prefix)).collect();
-            kind.sort_by(|a, b| (b.updated_at, &b.run).cmp(&(a.updated_at, &a.run)));
-            for (newer, run) in kind.into_iter().enumerate() {
-                let old = gc.touched_before(status).is_some_and(|before| run.updated_at <= before);
-                let too_many = gc.number(status).is_some_and(|number| newer >= number as usize);
-                if (old || too_many || run.is_over(gc.at)) && self.living_owner(&run.run).is_none() {
-                    doomed.push(run.clone());
-                }
-            }
-        }
-        let collected = Collected::of(doomed, gc.limit);
-        if !gc.dry_run {
-            collected.runs.iter().for_each(|run| drop(self.runs.remove(&run.run)));
-        }
-        collected
     }
 }
 

@@ -2,17 +2,21 @@
 //!
 //! Fields may be added, so each is made by its constructor and changed field by field.
 
+mod claim;
 mod fork;
 mod retention;
+mod run;
 mod states;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub use self::claim::{Claim, Claimed, Granted};
+pub(crate) use self::claim::{KEEP_UNFINISHED, MAX_RECOVERIES};
 pub use self::fork::Fork;
 pub use self::retention::{Collected, Excess, Forgotten, Gc};
+pub use self::run::{RunRecord, RunStatus};
 pub use self::states::{Newest, SaveState, StateRecord};
-use super::arguments::Arguments;
 use super::fingerprint::InputHash;
 
 /// Milliseconds since 1970-01-01T00:00Z.
@@ -42,122 +46,6 @@ impl Lease {
     /// The right that a claim of `run` was granted with `token`.
     pub fn new(run: impl Into<Arc<str>>, token: u64) -> Self {
         Self { run: run.into(), token }
-    }
-}
-
-/// How long a run that is not finished is kept by default: 90 days.
-pub(crate) const KEEP_UNFINISHED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
-
-/// How often a run is recovered by default without getting any further.
-pub(crate) const MAX_RECOVERIES: u32 = 10;
-
-/// Asks to execute a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Claim {
-    /// The run.
-    pub run: Arc<str>,
-    /// The function that executes it: the run belongs to the first one that claims it.
-    pub function: Arc<str>,
-    /// Version of the code that claims it.
-    pub version: u32,
-    /// What it is called with. A run that was started with something else is refused, unless it goes `again`.
-    pub arguments: Arguments,
-    /// A finished run starts again instead of answering.
-    pub again: bool,
-    /// How often in a row the run is taken over from a process that died, without having recorded anything since, before
-    /// it is parked.
-    pub max_recoveries: u32,
-    /// How long the run is kept without being touched while it is not finished.
-    pub keep_unfinished: Duration,
-    /// The time of day, for expiry. A store with a clock of its own uses that.
-    pub at: UnixMillis,
-}
-
-impl Claim {
-    /// Asks for `run` now, by version 0 of `function`, not again if it is finished, to be kept for 90 days
-    /// until it is, and parked after 10 recoveries.
-    pub fn new(run: impl Into<Arc<str>>, function: impl Into<Arc<str>>) -> Self {
-        let keep_unfinished = KEEP_UNFINISHED;
-        let (run, function, arguments) = (run.into(), function.into(), Arguments::default());
-        let (max_recoveries, at) = (MAX_RECOVERIES, unix_now());
-        Self { run, function, version: 0, arguments, again: false, max_recoveries, keep_unfinished, at }
-    }
-}
-
-impl Claim {
-    /// The arguments that keep it from a run that was started with `recorded`.
-    pub(crate) fn differing(&self, recorded: &Arguments) -> Option<Claimed> {
-        let differ: Vec<String> = recorded.differing(&self.arguments).into_iter().map(String::from).collect();
-        (!self.again && !differ.is_empty()).then_some(Claimed::OtherArguments { differ })
-    }
-}
-
-/// The answer to a [`Claim`]. Nothing was changed unless it is `Granted`, or the run is parked now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Claimed {
-    /// The run is the claimer's, until it is finished or released.
-    Granted(Granted),
-    /// The run is finished, and this is its sealed output.
-    Finished(Arc<[u8]>),
-    /// The run was cancelled.
-    Cancelled,
-    /// The run is parked.
-    Parked {
-        /// How often it was recovered in vain.
-        recoveries: u32,
-        /// It is this claim that has parked it.
-        now: bool,
-    },
-    /// A living owner executes the run.
-    Busy {
-        /// That owner.
-        owner: String,
-    },
-    /// The run belongs to another function.
-    OtherFunction {
-        /// That function.
-        recorded: String,
-    },
-    /// The run was started with other arguments.
-    OtherArguments {
-        /// The names of those that differ.
-        differ: Vec<String>,
-    },
-    /// Another version of the code started the run.
-    OtherVersion {
-        /// That version.
-        recorded: u32,
-    },
-}
-
-/// A run that was claimed, with all that is recorded of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Granted {
-    /// What to write with from now on.
-    pub token: u64,
-    /// How often the run was claimed since it was started, this time included.
-    pub attempts: u32,
-    /// Which start of the run this is: the token of the claim that started it, which no other start in the store has.
-    pub incarnation: u64,
-    /// How many steps were recorded. Counted apart from them, so that none can be lost unseen.
-    pub recorded: u64,
-    /// Its recorded steps, in the order in which they were recorded.
-    pub steps: Vec<StepRecord>,
-    /// When it was started.
-    pub created_at: UnixMillis,
-    /// Other runs that the store has forgotten on the way.
-    pub forgotten: Vec<Forgotten>,
-}
-
-impl Granted {
-    /// A grant of a run that was started now and has recorded `steps`, as many as were `recorded`.
-    #[must_use]
-    pub fn new(token: u64, attempts: u32, incarnation: u64, recorded: u64, steps: Vec<StepRecord>) -> Self {
-        let created_at = unix_now();
-        Self { token, attempts, incarnation, recorded, steps, created_at, forgotten: Vec::new() }
     }
 }
 
@@ -258,120 +146,6 @@ impl Finish {
     /// Ends a run now; its output is kept until the run is started again.
     pub fn new(lease: Lease, output: impl Into<Arc<[u8]>>) -> Self {
         Self { lease, output: output.into(), expires_at: None, at: unix_now() }
-    }
-}
-
-/// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum RunStatus {
-    /// Started, not finished; being executed if it has an owner that lives.
-    Running,
-    /// Ended with a result.
-    Finished,
-    /// Ended by an operator.
-    Cancelled,
-    /// Recovered too often without getting any further: it waits for an operator.
-    Parked,
-}
-
-impl RunStatus {
-    pub(crate) const ALL: [Self; 4] = [Self::Running, Self::Finished, Self::Cancelled, Self::Parked];
-
-    /// The name that stands in the store.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Finished => "finished",
-            Self::Cancelled => "cancelled",
-            Self::Parked => "parked",
-        }
-    }
-
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == name)
-    }
-}
-
-/// What the store knows of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RunRecord {
-    /// The run's id.
-    pub run: String,
-    /// The function that it belongs to.
-    pub function: String,
-    /// Version of the code that started it.
-    pub version: u32,
-    /// What it was started with.
-    pub arguments: Arguments,
-    /// Where it stands.
-    pub status: RunStatus,
-    /// Who executes it, if anyone does.
-    pub owner: Option<String>,
-    /// The token of its last claim.
-    pub token: u64,
-    /// How often it was claimed since it was started.
-    pub attempts: u32,
-    /// Which start of the run this is: the token of the claim that started it, which no other start in the store has.
-    pub incarnation: u64,
-    /// How often in a row it was taken over from a process that died, without having recorded anything since.
-    pub recoveries: u32,
-    /// How many steps it has recorded.
-    pub steps: u64,
-    /// Bytes of its sealed output, if it is finished; [`Store::output`](super::Store::output) reads them.
-    pub output_len: Option<u64>,
-    /// How long it is kept without being touched while it is not finished.
-    pub keep_unfinished: Duration,
-    /// When it was started.
-    pub created_at: UnixMillis,
-    /// When it was last claimed, given back or ended, or, within an hour, recorded in.
-    pub updated_at: UnixMillis,
-    /// When it finished.
-    pub finished_at: Option<UnixMillis>,
-    /// When its output may be forgotten.
-    pub expires_at: Option<UnixMillis>,
-}
-
-impl RunRecord {
-    /// A run that `owner` starts with this claim and this token.
-    ///
-    /// ```
-    /// use ft_runtime::checkpoint::{Claim, RunRecord, RunStatus};
-    ///
-    /// let run = RunRecord::started(&Claim::new("order-42", "place_order"), "owner", 7);
-    /// assert_eq!((run.status, run.token, run.attempts, run.incarnation), (RunStatus::Running, 7, 1, 7));
-    /// ```
-    pub fn started(claim: &Claim, owner: impl Into<String>, token: u64) -> Self {
-        Self {
-            run: claim.run.to_string(),
-            function: claim.function.to_string(),
-            version: claim.version,
-            arguments: claim.arguments.clone(),
-            status: RunStatus::Running,
-            owner: Some(owner.into()),
-            token,
-            attempts: 1,
-            incarnation: token,
-            recoveries: 0,
-            steps: 0,
-            output_len: None,
-            keep_unfinished: claim.keep_unfinished,
-            created_at: claim.at,
-            updated_at: claim.at,
-            finished_at: None,
-            expires_at: None,
-        }
-    }
-
-    /// Whether its time is over, if nobody executes it.
-    pub(crate) fn is_over(&self, now: UnixMillis) -> bool {
-        let over = match self.finished_at {
-            Some(_) => self.expires_at,
-            None => Some(self.updated_at.saturating_add(millis(self.keep_unfinished))),
-        };
-        over.is_some_and(|at| at <= now)
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod callers;
 mod mark;
+mod queue;
 mod reader;
 mod requests;
 mod schema;
@@ -21,9 +22,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
 use self::mark::Mark;
+use self::queue::Queue;
 use self::reader::Reads;
 use self::requests::{Ask, Job, Look};
-use self::writer::{Queue, Writer, poison};
+use self::writer::{Writer, poison};
 use super::backend::Backend;
 use super::error::StoreError;
 use super::owner::Owner;

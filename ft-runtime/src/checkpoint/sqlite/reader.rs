@@ -9,9 +9,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
+use super::queue::Queue;
 use super::requests::{self, Look};
 use super::schema;
-use super::writer::Queue;
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::ticket::Reply;
 
