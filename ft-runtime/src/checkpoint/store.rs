@@ -192,7 +192,7 @@ impl Store {
     /// use ft_runtime::checkpoint::{Checkpoint, Store};
     /// use ft_runtime::{Error, site};
     ///
-    /// # type Out = Result<u32, Error<String>>;
+    /// # type Out = Result<u32, Error<std::fmt::Error>>;
     /// async fn step(name: &'static str, value: u32) -> Out {
     ///     Checkpoint::new().step(name).at(site!().enter()).calls::<Out>().run(async { Ok(value) }).await
     /// }
