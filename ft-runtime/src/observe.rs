@@ -155,6 +155,23 @@ pub enum What<'a> {
         /// What was wrong with the newest one.
         why: &'a str,
     },
+    /// A run kept dying without getting any further: it waits for an operator.
+    Parked {
+        /// The name of the run.
+        run: &'a str,
+        /// How often it was recovered in vain.
+        recoveries: u32,
+    },
+    /// The store has deleted a run by itself.
+    Forgotten {
+        /// The name of the run.
+        run: &'a str,
+        /// Where it stood: `"finished"`, `"cancelled"`; `"running"` if it had failed or its process had
+        /// died, `"parked"`.
+        status: &'static str,
+        /// `"age"` or `"number"`.
+        why: &'static str,
+    },
 }
 
 impl What<'_> {
@@ -178,6 +195,8 @@ impl What<'_> {
             Self::Replayed { .. } => "replayed",
             Self::Recorded { .. } => "recorded",
             Self::FellBack { .. } => "fell_back",
+            Self::Parked { .. } => "parked",
+            Self::Forgotten { .. } => "forgotten",
         }
     }
 }
@@ -403,6 +422,13 @@ fn trace(event: &Event<'_>) {
             tracing::debug!(target: "ft", site, policy, run, step, "{name}");
         }
         What::FellBack { run, state, why } => tracing::warn!(target: "ft", site, policy, run, state, why, "{name}"),
+        What::Parked { run, recoveries } => tracing::error!(target: "ft", site, policy, run, recoveries, "{name}"),
+        What::Forgotten { run, status: status @ ("running" | "parked"), why } => {
+            tracing::warn!(target: "ft", site, policy, run, status, why, "{name}");
+        }
+        What::Forgotten { run, status, why } => {
+            tracing::debug!(target: "ft", site, policy, run, status, why, "{name}");
+        }
     }
 }
 

@@ -199,11 +199,13 @@ fn a_saved_state_belongs_to_a_run_and_is_lent_mutably() {
         &["a saved state belongs to a run: write `run = ..`; `key` names a step, which has no state"],
     );
     says("run = \"r\", key = 1", "a: u8", &["a run is named by `run`; `key` names a step, which has no `run`"]);
+    says("run = \"r\", skip(b)", "a: u8", &["`f` has no argument `b` to skip; it has `a`"]);
     says(
-        "run = \"r\", skip(a)",
+        "run = \"r\", record_err = true",
         "a: u8",
-        &["`skip` leaves an argument out of the record of a step; a run records none"],
+        &["`record_err` belongs to a step: a run that failed stays resumable"],
     );
+    says("record_err = yes", "a: u8", &["`record_err` is known while compiling: write `record_err = true`"]);
     says("run = \"r\", state = b", "a: u8", &["`f` has no parameter `b`"]);
     says("run = \"r\", state = 5", "a: u8", &["`state` names a parameter: `state = progress`"]);
     says("", "(a, b): (u8, u8)", &["a step records what it was called with: give this argument a plain name"]);
