@@ -90,7 +90,7 @@ impl Jitter {
 const DEFAULT_MAX_DELAY: Duration = Duration::from_secs(10);
 
 impl Backoff {
-    /// The same delay every time.
+    /// The same delay every time, or with the default jitter any time up to it: `.jitter(Jitter::None)` for the delay itself.
     ///
     /// # Panics
     ///

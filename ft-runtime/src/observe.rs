@@ -223,7 +223,7 @@ pub enum GaveUp {
     Deadline,
     /// The retry budget is spent.
     Budget,
-    /// The other side asked for more patience than `max_delay` allows.
+    /// The other side, or a policy of our own inside, asked for more patience than `max_delay` allows.
     HintTooLong,
     /// The call may have run, and is not one that may be repeated: a request that is not idempotent.
     NotRepeatable,
@@ -393,6 +393,10 @@ fn trace(event: &Event<'_>) {
             tracing::warn!(target: "ft", site, policy, attempt, ?delay, kind = fault.kind.as_str(), fault = fault.what, "{name}");
         }
         What::Recovered { attempt } => tracing::info!(target: "ft", site, policy, attempt, "{name}"),
+        // An answer that nobody would ask for again, such as "not found", is no news to the operator.
+        What::GaveUp { attempts, reason: reason @ GaveUp::NotRetryable, fault } => {
+            tracing::info!(target: "ft", site, policy, attempts, reason = reason.as_str(), kind = fault.kind.as_str(), fault = fault.what, "{name}");
+        }
         What::GaveUp { attempts, reason, fault } => {
             tracing::error!(target: "ft", site, policy, attempts, reason = reason.as_str(), kind = fault.kind.as_str(), fault = fault.what, "{name}");
         }

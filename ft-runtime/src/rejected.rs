@@ -17,7 +17,7 @@ use crate::fault::{Fault, FaultKind};
 pub enum Rejected {
     /// The time limit passed. The call may have run.
     TimedOut {
-        /// The limit.
+        /// The time that the call had: its limit, or what was left of a deadline around it where that was less.
         limit: Duration,
     },
     /// The circuit breaker is open: the call was not started.
@@ -192,7 +192,8 @@ impl StdError for Invalid {}
     message = "this policy can refuse a call, so the error type `{Self}` must be able to hold a `Rejected`",
     label = "`{Self}` does not implement `From<ft_runtime::Rejected>`",
     note = "add a variant: `#[error(transparent)] Rejected(#[from] ft_runtime::Rejected)`",
-    note = "or return `Result<T, ft_runtime::Error<E>>`, `anyhow::Result<T>` or `Result<T, Box<dyn Error + Send + Sync>>`"
+    note = "or return `Result<T, ft_runtime::Error<E>>`, `anyhow::Result<T>` or `Result<T, Box<dyn Error + Send + Sync>>`",
+    note = "around a service whose error is `Infallible`, put the layers into `ft_tower::http::AnswerRefusalsLayer`"
 )]
 pub trait FromRejected {
     /// The refusal as an error of this type.

@@ -21,15 +21,30 @@ use crate::sync;
 static VIRTUAL_THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// On a thread with virtual time: how far its clock was moved by waiting.
-    static MOVED: Cell<Option<Duration>> = const { Cell::new(None) };
+    /// The clock of a thread with virtual time.
+    static VIRTUAL: Cell<Option<Virtual>> = const { Cell::new(None) };
+}
+
+/// A clock that stands still but for waits.
+#[derive(Clone, Copy)]
+struct Virtual {
+    started: Instant,
+    moved: Duration,
 }
 
 /// The present moment: tokio's clock (paused in tests), or the virtual time of this thread.
 #[inline]
 pub(crate) fn now() -> Instant {
-    let now = tokio::time::Instant::now().into_std();
-    if VIRTUAL_THREADS.load(Ordering::Relaxed) == 0 { now } else { now + MOVED.get().unwrap_or_default() }
+    if VIRTUAL_THREADS.load(Ordering::Relaxed) == 0 { real() } else { virtual_or_real() }
+}
+
+fn real() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+#[cold]
+fn virtual_or_real() -> Instant {
+    VIRTUAL.get().map_or_else(real, |clock| later(clock.started, clock.moved))
 }
 
 /// The time of day, as far from the system's as [`now`] is from its steady clock: nothing, outside of tests.
@@ -100,18 +115,18 @@ pub fn sleep(duration: Duration) -> Sleep {
 
 /// Blocks the thread.
 pub(crate) fn sleep_blocking(duration: Duration) {
-    match MOVED.get() {
-        Some(moved) => MOVED.set(Some(moved.saturating_add(duration))),
+    match VIRTUAL.get() {
+        Some(_) => advance(duration),
         None => std::thread::sleep(duration),
     }
 }
 
 /// Blocks the thread until it is unparked, or for that long; may return early.
 pub(crate) fn park(limit: Option<Duration>) {
-    match (limit, MOVED.get()) {
+    match (limit, VIRTUAL.get()) {
         (None, _) => sync::park(),
         // Nobody else lives on this thread's virtual time: it passes.
-        (Some(limit), Some(moved)) => MOVED.set(Some(moved.saturating_add(limit))),
+        (Some(limit), Some(_)) => advance(limit),
         (Some(limit), None) => sync::park_timeout(limit),
     }
 }
@@ -181,9 +196,9 @@ impl Timer {
 
 /// Moves this thread onto virtual time; `false` when it is there already.
 pub(crate) fn enter_virtual() -> bool {
-    let entered = MOVED.get().is_none();
+    let entered = VIRTUAL.get().is_none();
     if entered {
-        MOVED.set(Some(Duration::ZERO));
+        VIRTUAL.set(Some(Virtual { started: real(), moved: Duration::ZERO }));
         VIRTUAL_THREADS.fetch_add(1, Ordering::Relaxed);
     }
     entered
@@ -191,11 +206,16 @@ pub(crate) fn enter_virtual() -> bool {
 
 /// Back to the real clock.
 pub(crate) fn leave_virtual() {
-    MOVED.set(None);
+    VIRTUAL.set(None);
     VIRTUAL_THREADS.fetch_sub(1, Ordering::Relaxed);
 }
 
-/// How far the virtual time of this thread was moved by waiting.
+/// Moves the virtual time of this thread on, if it has one.
+pub(crate) fn advance(duration: Duration) {
+    VIRTUAL.set(VIRTUAL.get().map(|clock| Virtual { moved: clock.moved.saturating_add(duration), ..clock }));
+}
+
+/// How far the virtual time of this thread has moved.
 pub(crate) fn moved() -> Duration {
-    MOVED.get().unwrap_or_default()
+    VIRTUAL.get().map_or(Duration::ZERO, |clock| clock.moved)
 }
