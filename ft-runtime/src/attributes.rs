@@ -181,11 +181,14 @@ pub use ft_macros::failover;
 /// |---|---|---|
 /// | `run = expr` | a run | its id, anything `Into<String>`, at most 255 bytes. One id is one execution: put the input into it |
 /// | `key = expr` | a step | what tells this call from others of its name, anything `Display`; without it calls are counted |
-/// | `skip(a, b)` | a step | these arguments are not compared with the recorded ones, and need not be `Serialize` |
+/// | `skip(a, b)` | all | these arguments are not compared with the recorded ones; those of a step need not be `Serialize` then |
 /// | `every = 10s`, `every = 1000` | a saved state | how often `mark` saves: by time or by marks; without it, by itself |
 /// | `state = parameter` | a saved state | names the supplied parameter where its type is an alias of `Saved<..>` |
 /// | `again = always` | a run | a finished run starts again at the next call, for periodic jobs |
 /// | `keep = 1d` | a run | how long a finished run answers with its result: 7 days |
+/// | `keep_unfinished = 30d` | a run | how long a run that failed or died is kept since it was last touched: 90 days |
+/// | `max_recoveries = 3` | a run | how often a run that dies is begun again before it is parked: 10 |
+/// | `record_err = true` | a step | its `Err` is recorded as well, and answered again |
 /// | `version = 2` | all | the version of the code; a run of another version is refused |
 /// | `require_run = true` | a step | outside of a run it is an error instead of a plain call |
 /// | `name = ".."` | all | what the run or step is recorded as, in place of the function's name: survives a renaming |
@@ -193,11 +196,16 @@ pub use ft_macros::failover;
 ///
 /// # What to know
 ///
-/// - **A finished run answers with its result**, whatever the arguments, until `keep` is over.
+/// - **A finished run answers with its result** until `keep` is over. A run that is asked for with other arguments than it
+///   was started with is refused (`RunInputChanged`); arguments that cannot be serialised, and those in `skip`, are not compared.
 /// - **A step is recorded under the function's name** and its key, without module or type: a moved function finds its
 ///   records, a renamed one does not (keep the old `name`), and two functions of one name share their keys in a run. A state
 ///   is recorded under the name of its parameter.
-/// - **Only `Ok` is recorded.** An `Err` is executed again, so what the run decides on an `Err` may come out otherwise.
+/// - **Only `Ok` is recorded**, unless `record_err = true` says otherwise: an `Err` is executed again, so what the run decides
+///   on it may come out otherwise.
+/// - **Waits and races**: [`checkpoint::sleep`](crate::checkpoint::sleep()) waits until a recorded moment, across restarts;
+///   [`checkpoint::select`](crate::checkpoint::select()) records who won.
+/// - **By hand**: [`Store`](crate::Store) lists, cancels, resumes, forks and deletes runs.
 /// - **Types**: a step's arguments are `Serialize` (never `self`, which is not compared), its value and that of a run
 ///   `Serialize + DeserializeOwned`, a state `Default` as well. The error can hold a [`Rejected`](crate::Rejected).
 /// - **A step takes its run when it is called**, not when it is polled: `join!(a(), b())` is deterministic and
