@@ -288,7 +288,7 @@ fn tasks_and_threads_wait_in_one_queue() {
     };
     let queue_is = |length| {
         while bulkhead.waiting() != length {
-            std::thread::yield_now()
+            std::thread::yield_now();
         }
     };
     let (release, released) = mpsc::channel::<()>();
