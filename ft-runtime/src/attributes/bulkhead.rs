@@ -26,7 +26,10 @@
 /// # Keys
 ///
 /// The limit comes first, then the setters of [`Bulkhead`](crate::Bulkhead): `queue`, `max_wait`. Or an existing bulkhead:
-/// `#[bulkhead(DB)]`, `#[bulkhead(self.bulkhead)]`; it has its settings where it is made.
+/// `#[bulkhead(DB)]`, `#[bulkhead(self.bulkhead)]`; it has its settings where it is made. One that is made there,
+/// `#[bulkhead(Bulkhead::adaptive(4, 64).queue(8))]`, belongs to the function; see
+/// [`#[circuit_breaker]`](macro@crate::circuit_breaker#an-existing-policy). `LIMIT` alone is taken for a policy: write
+/// `Bulkhead::new(LIMIT)`.
 ///
 /// | key | meaning |
 /// |---|---|

@@ -19,7 +19,8 @@
 /// # Keys
 ///
 /// The setters of [`Chaos`](crate::Chaos): `errors`, `latency`, `panics` are shares of the calls between 0 and 1, `delay`
-/// is how long slow calls wait, `seed` repeats the sequence of faults. An existing policy comes first: `#[chaos(FLAKY)]`.
+/// is how long slow calls wait, `seed` repeats the sequence of faults. An existing policy comes first: `#[chaos(FLAKY)]`, see
+/// [`#[circuit_breaker]`](macro@crate::circuit_breaker#an-existing-policy).
 /// `clone(..)`, `name` and `crate` are those of [`#[retry]`](macro@crate::retry).
 ///
 /// Put it innermost, below the policies that are to be tried. The error type must be able to hold a

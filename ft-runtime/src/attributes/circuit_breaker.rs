@@ -42,6 +42,19 @@
 ///
 /// `clone(..)`, `name` and `crate` are those of [`#[retry]`](macro@crate::retry).
 ///
+/// # An existing policy
+///
+/// It comes first, has its settings where it is made, and is the same for every attribute whose policy has state:
+///
+/// | written | what it is |
+/// |---|---|
+/// | `PAYMENTS` | a `static`, also a `LazyLock`; a `const` does not compile, since each use of it would be a fresh one |
+/// | `self.breaker`, `BREAKERS[0]` | a place: the policy, or an `Arc` of it |
+/// | `self.breaker()`, `Arc::clone(&self.breaker)` | what code answers with: a reference or a pointer. A clone of the pointer leaves `self` to a body that needs `&mut self` |
+/// | `HOSTS, key = host` | a [`Keyed`](crate::Keyed) |
+/// | `CircuitBreaker::new().rate(0.3)` | made here: one for the function, as with keys. It is a `static`, so only constants make it |
+///
+///
 /// Without a policy value the breaker belongs to the function: all its instances and generic parameters share it, and two
 /// functions of one name in two modules have two.
 ///

@@ -35,11 +35,12 @@
 /// | `key = expr` | what makes calls equal, anything `Display`; needed where there are arguments. Put all of them into it that the outcome depends on |
 /// | `max_keys = n` | how many keys may be in flight at one time: 1024; beyond that a call runs alone |
 ///
+/// An existing policy comes first, see [`#[circuit_breaker]`](macro@crate::circuit_breaker#an-existing-policy).
 /// `clone(..)`, `name` and `crate` are those of [`#[retry]`](macro@crate::retry).
 ///
 /// # What it works on
 ///
 /// Async functions whose value and error are `Clone + Send + 'static`, and whose error can hold a
 /// [`Rejected`](crate::Rejected). The state is one for each function, whatever `self` and the type parameters: where they
-/// matter, put them into the key, or the state into `self`.
+/// matter, put them into the key, or the state into `self`. A step of a run stands above it: each run has a record of its own.
 pub use ft_macros::coalesce;

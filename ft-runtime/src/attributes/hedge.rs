@@ -33,7 +33,8 @@
 ///
 /// # Keys
 ///
-/// The setters of [`Hedge`](crate::Hedge): `after`, `quantile`, `warm_up`, `max_extra`, `budget`. `on`, `unless`, `when` and
+/// An existing policy comes first, see [`#[circuit_breaker]`](macro@crate::circuit_breaker#an-existing-policy). Else the
+/// setters of [`Hedge`](crate::Hedge): `after`, `quantile`, `warm_up`, `max_extra`, `budget`. `on`, `unless`, `when` and
 /// `until` say what a failure is, which starts the next call at once; all else is an answer. `clone(..)`, `name` and `crate`
 /// are those of [`#[retry]`](macro@crate::retry).
 ///

@@ -26,7 +26,9 @@
 /// # Keys
 ///
 /// The rate comes first, then the setters of [`RateLimiter`](crate::RateLimiter): `per`, `burst`, `max_wait`. Or an existing
-/// limiter: `#[rate_limiter(PARTNER)]`, `#[rate_limiter(self.limiter)]`; it has its settings where it is made.
+/// limiter: `#[rate_limiter(PARTNER)]`, `#[rate_limiter(self.limiter)]`; it has its settings where it is made. One that is
+/// made there, `#[rate_limiter(RateLimiter::new(RATE))]`, belongs to the function; see
+/// [`#[circuit_breaker]`](macro@crate::circuit_breaker#an-existing-policy). `RATE` alone is taken for a policy.
 ///
 /// | key | meaning |
 /// |---|---|

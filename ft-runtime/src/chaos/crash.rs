@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 static NONE: AtomicBool = AtomicBool::new(false);
 
 /// Aborts the process here when its environment says `FT_CRASH_POINT=name`: no destructor runs, nothing is flushed, as
-/// when it is killed. Everywhere else it is one relaxed load.
+/// when it is killed. Where the variable is not set it is one relaxed load.
 ///
 /// Put one where a crash would hurt most, and let a test start the program as a child process with the variable set:
 /// what was checkpointed before must be there afterwards.

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 use super::Hedge;
-use super::race::{Again, Extra, Hedging};
+use super::race::{Again, Extra, Hedging, Running};
 use crate::fault::FaultKind;
 use crate::judge::{Accept, Judge, Judgement, Verdict, judgement_setters};
 use crate::observe;
@@ -115,9 +115,16 @@ impl<P: Deref<Target = Hedge>, T, E, J> HedgeCalls<P, T, E, J> {
         }
     }
 
+    /// The first call, if it is running, and the extra ones are dropped.
+    pub(super) fn record_all_dropped<C>(&self, first: Option<Instant>, extras: &[Running<C>], delay: Option<Duration>) {
+        for began in first.into_iter().chain(extras.iter().filter_map(|extra| extra.began)) {
+            self.record_dropped(began, delay);
+        }
+    }
+
     /// A call that was dropped took at least this long. Where that is longer than the delay it is one of the slow ones, and
     /// belongs in the latency; where it is shorter it says nothing, and would only make calls look fast.
-    pub(super) fn record_dropped(&self, began: Instant, delay: Option<Duration>) {
+    fn record_dropped(&self, began: Instant, delay: Option<Duration>) {
         if self.policy.measures() {
             let took = time::now().saturating_duration_since(began);
             if delay.is_some_and(|delay| took >= delay) {

@@ -76,9 +76,8 @@ pin_project! {
         // The caller left, or a limit cut the call off: it was at least this slow.
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if let (Some(began), true) = (this.clock.take(), this.first.is_some()) {
-                this.calls.record_dropped(began, *this.delay);
-            }
+            let first = this.clock.take().filter(|_| this.first.is_some());
+            this.calls.record_all_dropped(first, this.extras, *this.delay);
         }
     }
 }
@@ -90,12 +89,12 @@ impl<P: Deref<Target = Hedge>, T, E, J, F, X, C> fmt::Debug for Hedging<P, T, E,
 }
 
 /// An extra call.
-struct Running<C> {
+pub(super) struct Running<C> {
     call: Pin<Box<C>>,
     /// Counted from 2.
     attempt: u32,
     /// Unless latency is not measured.
-    began: Option<Instant>,
+    pub(super) began: Option<Instant>,
 }
 
 impl<P, T, E, J, F, X, C> Future for Hedging<P, T, E, J, F, X, C>
@@ -311,14 +310,8 @@ where
     /// Drops all others, and only then answers.
     fn win(self: Pin<&mut Self>, attempt: u32, outcome: Result<T, E>) -> Result<T, E> {
         let mut this = self.project();
-        if let (Some(began), true) = (this.clock.take(), this.first.is_some()) {
-            this.calls.record_dropped(began, *this.delay);
-        }
-        for loser in this.extras.iter() {
-            if let Some(began) = loser.began {
-                this.calls.record_dropped(began, *this.delay);
-            }
-        }
+        let first = this.clock.take().filter(|_| this.first.is_some());
+        this.calls.record_all_dropped(first, this.extras, *this.delay);
         this.first.set(None);
         this.extras.clear();
         *this.failed = None;

@@ -311,6 +311,19 @@ async fn case_53_a_call_that_was_cut_off_counts_as_slow_and_one_whose_caller_lef
     assert!(hedge.delay().is_some_and(|delay| delay >= ms(100)), "{:?}", hedge.delay());
 }
 
+#[tokio::test(start_paused = true)]
+async fn case_53_an_extra_call_that_was_cut_off_counts_as_slow_too() {
+    let hedge = Hedge::new().warm_up(2);
+    for _ in 0..2 {
+        Calls::new([(10, Ok(1))]).through(&hedge).await.0.unwrap();
+    }
+    for _ in 0..100 {
+        let hangs = Calls::new([(5, Err(PASSING)), (1_000, Ok(2))]);
+        assert!(tokio::time::timeout(ms(500), hangs.through(&hedge)).await.is_err());
+    }
+    assert!(hedge.delay().is_some_and(|delay| delay >= ms(490)), "{:?}", hedge.delay());
+}
+
 #[test]
 fn settings_that_make_no_sense_are_refused() {
     let refused = |make: fn() -> Hedge| *std::panic::catch_unwind(make).unwrap_err().downcast::<&str>().unwrap();
