@@ -17,10 +17,10 @@ use crate::size::Sizes;
 use crate::work::{self, ASYNC, Answer, Failed, LOOP, SERVICE, SYNC, ready, request, work};
 
 static CLOSED: CircuitBreaker = CircuitBreaker::new();
-static OPEN: CircuitBreaker = CircuitBreaker::new();
+static OPEN: CircuitBreaker = CircuitBreaker::new().consecutive(1).open(Duration::from_secs(86_400));
 
 pub(crate) fn measure(meter: &mut Meter) {
-    OPEN.force_open();
+    OPEN.acquire().expect("closed").failed();
     assert_eq!(ready(annotated_open(1)), Err(Failed::Refused));
     closed_blocking(meter);
     closed(meter);

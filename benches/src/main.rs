@@ -38,9 +38,13 @@
 mod alloc;
 mod bulkhead;
 mod callgrind;
+mod chaos;
 mod circuit_breaker;
+mod coalesce;
 mod contended;
 mod failover;
+mod fallback;
+mod hedge;
 mod meter;
 mod rate_limiter;
 mod retry;
@@ -68,6 +72,10 @@ fn main() -> ExitCode {
                 bulkhead::sizes(sizes);
                 timeout::sizes(sizes);
                 failover::sizes(sizes);
+                fallback::sizes(sizes);
+                hedge::sizes(sizes);
+                coalesce::sizes(sizes);
+                chaos::sizes(sizes);
                 stack::sizes(sizes);
             });
             ExitCode::SUCCESS
@@ -92,6 +100,10 @@ fn every_case(meter: &mut meter::Meter) {
     bulkhead::measure(meter);
     timeout::measure(meter);
     failover::measure(meter);
+    fallback::measure(meter);
+    hedge::measure(meter);
+    coalesce::measure(meter);
+    chaos::measure(meter);
     stack::measure(meter);
 }
 

@@ -152,7 +152,8 @@ async fn async_3(calls: &mut u64) -> Answer {
 }
 
 /// The service that layers go around.
-pub(crate) fn service() -> impl Service<u64, Response = u64, Error = Failed, Future: Send> + Clone + Send + Sync {
+pub(crate) fn service()
+-> impl Service<u64, Response = u64, Error = Failed, Future: Send + 'static> + Clone + Send + Sync {
     service_fn(asynchronous)
 }
 

@@ -34,7 +34,7 @@ static DB: Bulkhead = Bulkhead::new(1);
 /// A policy value is borrowed; two functions can share it. `?` leaves the function and gives the permit back.
 pub fn load(id: u32, inside: &dyn Fn() -> Outcome) -> Outcome {
     let site = ::ft_runtime::site!().enter();
-    let bulkhead = &DB;
+    let bulkhead: &'static ::ft_runtime::Bulkhead = &DB;
     bulkhead
         .calls::<Outcome>()
         .at(site)

@@ -55,7 +55,7 @@ static SLOW: Chaos = Chaos::new().latency(1.0).delay(Duration::from_millis(5));
 
 pub async fn slow(id: u32) -> Result<u32, Error<u32>> {
     let site = ::ft_runtime::site!().enter();
-    let chaos = &SLOW;
+    let chaos: &'static ::ft_runtime::Chaos = &SLOW;
     chaos
         .calls::<Result<u32, Error<u32>>>()
         .at(site)

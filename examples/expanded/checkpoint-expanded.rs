@@ -61,6 +61,9 @@ pub async fn place(
     checkpoint
         .run(format!("order-{}", order.id))
         .named("place")
+        .argument("order", ::ft_runtime::fingerprint_of!(order))
+        .argument("parcels", ::ft_runtime::fingerprint_of!(parcels))
+        .argument("told", ::ft_runtime::fingerprint_of!(told))
         .calls::<Result<String, ShopError>>()
         .at(site)
         .run(async {
@@ -110,6 +113,8 @@ pub fn sum(from: u64, rows: &[Option<u64>]) -> Result<u64, ShopError> {
     checkpoint
         .run("sum")
         .named("sum")
+        .argument("from", ::ft_runtime::fingerprint_of!(from))
+        .argument("rows", ::ft_runtime::fingerprint_of!(rows))
         .calls::<Result<u64, ShopError>>()
         .at(site)
         .run_blocking(|| -> Result<u64, ShopError> {

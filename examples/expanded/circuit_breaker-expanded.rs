@@ -20,7 +20,7 @@ static BANK: CircuitBreaker = CircuitBreaker::new()
 /// A breaker that several functions share is borrowed; `on` says what is a failure.
 pub async fn pay(cents: u64, answer: Result<(), PayError>) -> Paid {
     let site = ::ft_runtime::site!().enter();
-    let circuit_breaker = &BANK;
+    let circuit_breaker: &'static ::ft_runtime::CircuitBreaker = &BANK;
     circuit_breaker
         .calls::<Paid>()
         .at(site)
@@ -80,7 +80,8 @@ static SHOPS: Keyed<CircuitBreaker> = Keyed::new(CircuitBreaker::new().consecuti
 /// So may those of a value.
 pub fn refund(shop: (u32, &str), answer: Result<u64, PayError>) -> Paid {
     let site = ::ft_runtime::site!().enter();
-    let circuit_breaker = (&SHOPS).of(&((shop.0)));
+    let circuit_breaker: &'static ::ft_runtime::Keyed<::ft_runtime::CircuitBreaker> = &SHOPS;
+    let circuit_breaker = circuit_breaker.of(&((shop.0)));
     circuit_breaker
         .calls::<Paid>()
         .at(site)

@@ -25,7 +25,7 @@ impl Table {
     /// One state for each table.
     pub async fn row(&self, id: u32) -> Result<String, Error<u32>> {
         let site = ::ft_runtime::site!().enter();
-        let coalesce = &self.rows;
+        let coalesce: &::ft_runtime::Coalesce = &self.rows;
         coalesce
             .calls::<Result<String, Error<u32>>>()
             .at(site)

@@ -55,7 +55,7 @@ impl Reader {
     /// When it is slower than most; the latency is that of this reader.
     pub async fn read(&self, key: &str) -> io::Result<String> {
         let site = ::ft_runtime::site!().enter();
-        let hedge = &self.hedge;
+        let hedge: &::ft_runtime::Hedge = &self.hedge;
         hedge
             .calls::<io::Result<String>>()
             .at(site)

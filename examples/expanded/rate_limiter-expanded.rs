@@ -33,7 +33,7 @@ static PARTNER: RateLimiter = RateLimiter::new(1)
 /// A policy value is borrowed; two functions can share it.
 pub async fn ask(id: u32) -> Outcome {
     let site = ::ft_runtime::site!().enter();
-    let rate_limiter = &PARTNER;
+    let rate_limiter: &'static ::ft_runtime::RateLimiter = &PARTNER;
     rate_limiter
         .calls::<Outcome>()
         .at(site)

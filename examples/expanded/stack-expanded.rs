@@ -117,6 +117,8 @@ pub async fn import(servers: &Pool<Server>, rows: u32) -> Result<u32, Error<io::
     checkpoint
         .run("import")
         .named("import")
+        .argument("servers", ::ft_runtime::fingerprint_of!(servers))
+        .argument("rows", ::ft_runtime::fingerprint_of!(rows))
         .calls::<Result<u32, Error<io::Error>>>()
         .at(site)
         .run(async {

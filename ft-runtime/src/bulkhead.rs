@@ -70,7 +70,8 @@ pub use call::{BulkheadCalls, BulkheadRun, BulkheadWith};
 /// # Waiting
 ///
 /// First come, first served: a permit that comes free goes to whoever waits longest, and nobody overtakes. A call waits no
-/// longer than [`max_wait`](Self::max_wait) and than its [`Deadline`] leaves, and holds nothing of what is inside meanwhile:
+/// longer than [`max_wait`](Self::max_wait) and than its [`Deadline`] leaves (less two milliseconds: a timer may be so
+/// late, and a refusal that comes first says that the call never ran), and holds nothing of what is inside meanwhile:
 /// the body has not begun. A free permit is taken whatever time is left.
 ///
 /// A waiting future must be polled or dropped, as one that waits for a lock: its turn comes to it, not to those behind it.
@@ -82,6 +83,11 @@ pub use call::{BulkheadCalls, BulkheadRun, BulkheadWith};
 /// # Cancel safety
 ///
 /// Dropping the future of a call at any point gives back its place or its permit, and wakes whoever is next; so does a panic.
+///
+/// # Panics
+///
+/// When a future waits in the queue outside a tokio runtime with time enabled, as every tokio timer does; its place is given
+/// back.
 ///
 /// # Cost
 ///
@@ -95,6 +101,8 @@ pub struct Bulkhead {
     max_wait: Duration,
     turns: Mutex<Turns>,
     controller: Option<Mutex<Controller>>,
+    /// Which of the bulkheads of one [`Keyed`](crate::Keyed) it is.
+    key: Option<Box<str>>,
 }
 
 /// One who waits, in `Bulkhead::places`.
@@ -143,16 +151,18 @@ impl Bulkhead {
                 Some(controller) => Some(Mutex::new(controller)),
                 None => None,
             },
+            key: None,
         }
     }
 
-    /// How many calls may wait for a permit: none by default.
+    /// How many calls may wait for a permit: none by default, and then nobody waits whatever
+    /// [`max_wait`](Self::max_wait) says.
     pub const fn queue(mut self, queue: u32) -> Self {
         self.queue = queue;
         self
     }
 
-    /// How long a call waits for a permit: 1 s by default. With [`Duration::MAX`] it waits as long as its deadline
+    /// How long a call waits for a permit, where there is a [`queue`](Self::queue): 1 s by default. With [`Duration::MAX`] it waits as long as its deadline
     /// leaves, or for ever.
     pub const fn max_wait(mut self, max_wait: Duration) -> Self {
         self.max_wait = max_wait;
@@ -182,8 +192,8 @@ impl Bulkhead {
 
     /// As [`calls`](Self::calls), for a session that holds the bulkhead: a future that a layer answers with.
     #[inline]
-    pub fn calls_of<R: Refusable, P: Deref<Target = Self>>(bulkhead: P) -> BulkheadCalls<P, R::Value, R::Error> {
-        BulkheadCalls::begin(bulkhead)
+    pub fn calls_of<R: Refusable, P: Deref<Target = Self>>(policy: P) -> BulkheadCalls<P, R::Value, R::Error> {
+        BulkheadCalls::begin(policy)
     }
 
     /// Runs the future when there is room for it.
@@ -336,7 +346,7 @@ impl Bulkhead {
 
     /// How long a call that comes now may wait; `None` is for ever.
     fn patience(&self) -> Option<Duration> {
-        let left = Deadline::current().map(Deadline::remaining);
+        let left = Deadline::current().map(Deadline::to_wait);
         let own = (self.max_wait < Duration::MAX).then_some(self.max_wait);
         [left, own].into_iter().flatten().min()
     }
@@ -376,7 +386,7 @@ impl Bulkhead {
             }
             drop(controller);
             if let Some((from, to)) = changed {
-                observe::emit(site, POLICY, What::Limit { from, to });
+                observe::emit(site, POLICY, What::Limit { key: self.key.as_deref().unwrap_or(""), from, to });
             }
         }
         self.give_back();
@@ -398,6 +408,7 @@ fn waiting(places: u64) -> u32 {
 impl fmt::Debug for Bulkhead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bulkhead")
+            .field("key", &self.key)
             .field("limit", &self.limit())
             .field("in_flight", &self.in_flight())
             .field("queue", &self.queue)
@@ -410,10 +421,11 @@ impl fmt::Debug for Bulkhead {
 impl keyed::sealed::Sealed for Bulkhead {}
 
 impl Template for Bulkhead {
-    fn fresh(&self, _key: &str) -> Self {
+    fn fresh(&self, key: &str) -> Self {
         let controller = self.controller.as_ref().map(|controller| lock(controller).fresh());
         let limit = controller.as_ref().map_or(self.limit(), Controller::limit);
-        Self::with(limit, controller).queue(self.queue).max_wait(self.max_wait)
+        let fresh = Self::with(limit, controller).queue(self.queue).max_wait(self.max_wait);
+        Self { key: Some(key.into()), ..fresh }
     }
 
     fn is_idle(&self) -> bool {

@@ -43,9 +43,11 @@
 //! - What happened after the last record is executed again. Give the other side the [`idempotency_key`], so that it
 //!   recognises what it has seen.
 //!
-//! One limit is SQLite's: the newest records stand in its log (`ft.db-wal`) until they are folded into the database, and
-//! a log that was damaged or left behind when the file was copied reads as if they had never been written. Copy a store
-//! with `sqlite3 ft.db ".backup copy.db"`.
+//! The newest records stand in SQLite's log (`ft.db-wal`) until they are folded into the database. A log that was damaged,
+//! or left behind when the file was copied, reads as if they had never been written; so `ft.db.mark` says how many
+//! commits were acknowledged, and a store that has fewer is refused. Two limits remain: a copy of `ft.db` without both
+//! files looks like a whole older store (copy with `sqlite3 ft.db ".backup copy.db"`), and the mark is not synced, so
+//! after a power cut it may not know of the last seconds.
 //!
 //! # When not to use it
 //!
@@ -60,6 +62,7 @@
 //! SQLite's log needs a local file system; a network one is not supported.
 
 mod active;
+mod arguments;
 mod around;
 mod backend;
 pub mod envelope;
@@ -76,6 +79,8 @@ mod run;
 mod saved;
 #[cfg(test)]
 mod scratch;
+mod select;
+mod sleep;
 mod sqlite;
 mod step;
 mod store;
@@ -84,6 +89,7 @@ mod tests;
 mod ticket;
 mod value;
 
+pub use self::arguments::{Arguments, probe};
 pub(crate) use self::around::Around;
 pub use self::backend::Backend;
 pub use self::error::{CheckpointError, StoreError};
@@ -91,11 +97,13 @@ pub use self::fingerprint::{Fingerprint, InputHash};
 pub use self::inside::{IdempotencyKey, idempotency_key};
 pub use self::policy::{Again, Checkpoint, Every};
 pub use self::record::{
-    Appended, Claim, Claimed, Filter, Finish, Granted, Lease, Newest, Renewed, RunRecord, RunStatus, SaveState,
-    StateRecord, Step, StepRecord, UnixMillis,
+    Appended, Claim, Claimed, Collected, Excess, Filter, Finish, Forgotten, Fork, Gc, Granted, Lease, Newest, Renewed,
+    RunRecord, RunStatus, SaveState, StateRecord, Step, StepRecord, UnixMillis,
 };
 pub use self::run::{RunCall, RunSession};
 pub use self::saved::Saved;
+pub use self::select::select;
+pub use self::sleep::{sleep, sleep_blocking};
 pub use self::step::{StepCall, StepSession};
 pub use self::store::Store;
 pub use self::ticket::{Reply, Ticket, ticket};
@@ -104,8 +112,8 @@ pub use self::value::Recorded;
 /// How events name this policy.
 const POLICY: &str = "checkpoint";
 
-/// Finished runs that are kept; beyond it the oldest are forgotten before their time.
+/// Ended runs that are kept, and as many that are not finished; beyond it the oldest are forgotten before their time.
 const KEPT_RUNS: usize = if cfg!(test) { 8 } else { 100_000 };
 
-/// Finished runs that one claim forgets at most because their time is over.
+/// Runs of either kind that one claim forgets at most.
 const PRUNED_AT_ONCE: usize = if cfg!(test) { 4 } else { 64 };

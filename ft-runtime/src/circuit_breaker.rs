@@ -71,6 +71,10 @@ use crate::time::{self, whole_nanos};
 /// well. A refusal of one of our own policies inside counts for nothing, a time limit that passed is a failure, and so is a
 /// panic of the call, which goes on unchanged.
 ///
+/// With `on`, `unless` or `when` the error's [`Fault`] is not asked, so those say of refusals inside, too, what they count as:
+/// an `unless` that leaves them out lets a full bulkhead open the breaker. See
+/// [`Rejected::kept_the_call_back`](Rejected::kept_the_call_back).
+///
 /// # Three doors
 ///
 /// ```
@@ -222,7 +226,8 @@ impl CircuitBreaker {
         self
     }
 
-    /// Opens when so many of the calls in the window are [`slow`](Self::slow), as a part of 1: 0.5 by default.
+    /// Opens when so many of the calls in the window are [`slow`](Self::slow), as a part of 1: 0.5 by default. Means
+    /// nothing where `slow` is not set.
     ///
     /// # Panics
     ///
@@ -298,8 +303,8 @@ impl CircuitBreaker {
 
     /// As [`calls`](Self::calls), for a session that holds the breaker: a future that a layer answers with.
     #[inline]
-    pub fn calls_of<R: Refusable, P: Deref<Target = Self>>(breaker: P) -> CircuitBreakerCalls<P, R::Value, R::Error> {
-        CircuitBreakerCalls::new(breaker, <R::Error as FromRejected>::from_rejected)
+    pub fn calls_of<R: Refusable, P: Deref<Target = Self>>(policy: P) -> CircuitBreakerCalls<P, R::Value, R::Error> {
+        CircuitBreakerCalls::new(policy, <R::Error as FromRejected>::from_rejected)
     }
 
     /// Polls `call` if the breaker lets it through. The error's [`Fault`] says what is a failure.
@@ -344,7 +349,13 @@ impl CircuitBreaker {
 
     /// How long calls are refused from now on; `None` while one may be let through. A look that reserves and counts nothing: a
     /// health check, or a layer that is asked whether it is ready.
+    #[inline]
     pub fn refuses_for(&self) -> Option<Duration> {
+        if self.shell.admit_at_once().is_some() { None } else { self.refuses_for_yet() }
+    }
+
+    #[inline(never)]
+    fn refuses_for_yet(&self) -> Option<Duration> {
         if self.rules.shadow {
             return None;
         }
@@ -432,7 +443,16 @@ impl Default for CircuitBreaker {
 
 impl fmt::Debug for CircuitBreaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CircuitBreaker").field("key", &self.key).field("state", &self.state()).finish_non_exhaustive()
+        let CircuitSnapshot { state, calls, failures, slow, .. } = self.snapshot();
+        f.debug_struct("CircuitBreaker")
+            .field("key", &self.key)
+            .field("rate", &self.rules.rate)
+            .field("open", &Duration::from_nanos(self.rules.open))
+            .field("state", &state)
+            .field("calls", &calls)
+            .field("failures", &failures)
+            .field("slow", &slow)
+            .finish_non_exhaustive()
     }
 }
 

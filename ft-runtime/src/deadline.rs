@@ -75,12 +75,19 @@ impl Deadline {
         self.at.saturating_duration_since(time::now())
     }
 
+    /// How long one may wait under it for something else to come first: a timer that is late as well would let the deadline
+    /// cut the wait off, and a call that never ran would look like one that took too long.
+    pub(crate) fn to_wait(self) -> Duration {
+        self.remaining().saturating_sub(time::LATE)
+    }
+
     /// Has it passed? At exactly the deadline it has.
     pub fn has_passed(self) -> bool {
         time::now() >= self.at
     }
 
-    /// Runs `future` under this deadline, or under the one around it where that is nearer.
+    /// Runs `future` under this deadline, or under the one around it where that is nearer. What is inside sees it, and our
+    /// policies keep to it; it cuts nothing off by itself, as a [`Timeout`](crate::Timeout) inside does.
     pub fn scope<F: Future>(self, future: F) -> Under<F> {
         under(Some(self), future)
     }

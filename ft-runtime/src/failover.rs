@@ -392,9 +392,11 @@ impl<X, T, E, J> Over<Pool<X>, T, E, J> {
     /// Picks the first target, if there is one to ask.
     #[inline]
     pub fn start(self) -> Candidates<Pool<X>, T, E, J> {
-        let mut round = Round::new(self.policy, self.roster, self.site);
-        round.begin();
-        Candidates { round, judge: self.judge, refuse: self.refuse, outcome: PhantomData }
+        let round = Round::new(self.policy, self.roster, self.site);
+        // It begins where it stays: it is large, and would be copied from where it was begun.
+        let mut candidates = Candidates { round, judge: self.judge, refuse: self.refuse, outcome: PhantomData };
+        candidates.round.begin();
+        candidates
     }
 }
 
@@ -402,9 +404,10 @@ impl<const N: usize, T, E, J> Among<N, T, E, J> {
     /// Picks the first function: the annotated one, unless it is ejected.
     #[inline]
     pub fn start(self) -> Candidates<&'static Targets<N>, T, E, J, ()> {
-        let mut round = Round::new(self.policy, self.roster, self.site);
-        round.begin_at_all_costs();
-        Candidates { round, judge: self.judge, refuse: (), outcome: PhantomData }
+        let round = Round::new(self.policy, self.roster, self.site);
+        let mut candidates = Candidates { round, judge: self.judge, refuse: (), outcome: PhantomData };
+        candidates.round.begin_at_all_costs();
+        candidates
     }
 }
 

@@ -91,6 +91,8 @@ pub enum What<'a> {
     },
     /// A bulkhead changed its limit by itself.
     Limit {
+        /// Which of the bulkheads behind one policy: its key, or the empty string where there is one only.
+        key: &'a str,
         /// The limit before.
         from: u32,
         /// The limit now.
@@ -153,6 +155,23 @@ pub enum What<'a> {
         /// What was wrong with the newest one.
         why: &'a str,
     },
+    /// A run kept dying without getting any further: it waits for an operator.
+    Parked {
+        /// The name of the run.
+        run: &'a str,
+        /// How often it was recovered in vain.
+        recoveries: u32,
+    },
+    /// The store has deleted a run by itself.
+    Forgotten {
+        /// The name of the run.
+        run: &'a str,
+        /// Where it stood: `"finished"`, `"cancelled"`; `"running"` if it had failed or its process had
+        /// died, `"parked"`.
+        status: &'static str,
+        /// `"age"` or `"number"`.
+        why: &'static str,
+    },
 }
 
 impl What<'_> {
@@ -176,6 +195,8 @@ impl What<'_> {
             Self::Replayed { .. } => "replayed",
             Self::Recorded { .. } => "recorded",
             Self::FellBack { .. } => "fell_back",
+            Self::Parked { .. } => "parked",
+            Self::Forgotten { .. } => "forgotten",
         }
     }
 }
@@ -304,6 +325,10 @@ pub(crate) fn emit(site: Option<&Site>, policy: &'static str, what: What<'_>) {
     }
     let event = Event { site: site.map_or("", Site::path), policy, what };
     trace(&event);
+    // Under overload every call is told, and where only `tracing` hears them they need not queue for this lock.
+    if LISTENING.load(Ordering::Relaxed) == 0 {
+        return;
+    }
     let listeners: Vec<Listener> = lock(&LISTENERS).iter().map(|(_, listener)| Arc::clone(listener)).collect();
     for listener in listeners {
         // What a listener does must not change what happens to the call it listens to.
@@ -381,7 +406,7 @@ fn trace(event: &Event<'_>) {
         What::Circuit { key, from, to, why } => {
             tracing::warn!(target: "ft", site, policy, key, from, to, why, "{name}");
         }
-        What::Limit { from, to } => tracing::info!(target: "ft", site, policy, from, to, "{name}"),
+        What::Limit { key, from, to } => tracing::info!(target: "ft", site, policy, key, from, to, "{name}"),
         What::Substituted { fault } => {
             tracing::warn!(target: "ft", site, policy, kind = fault.kind.as_str(), fault = fault.what, "{name}");
         }
@@ -397,12 +422,60 @@ fn trace(event: &Event<'_>) {
             tracing::debug!(target: "ft", site, policy, run, step, "{name}");
         }
         What::FellBack { run, state, why } => tracing::warn!(target: "ft", site, policy, run, state, why, "{name}"),
+        What::Parked { run, recoveries } => tracing::error!(target: "ft", site, policy, run, recoveries, "{name}"),
+        What::Forgotten { run, status: status @ ("running" | "parked"), why } => {
+            tracing::warn!(target: "ft", site, policy, run, status, why, "{name}");
+        }
+        What::Forgotten { run, status, why } => {
+            tracing::debug!(target: "ft", site, policy, run, status, why, "{name}");
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Hears everything, and keeps nothing.
+    struct Hears;
+
+    impl tracing::Subscriber for Hears {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, _: &tracing::Event<'_>) {}
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    #[test]
+    fn refusals_that_only_tracing_hears_of_do_not_queue_for_the_lock_of_the_listeners() {
+        // Held by somebody else, at a moment without listeners: other tests have theirs.
+        let held = loop {
+            let held = lock(&LISTENERS);
+            if held.is_empty() {
+                break held;
+            }
+            drop(held);
+            std::thread::yield_now();
+        };
+        let (told, hears) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            tracing::subscriber::with_default(Hears, || {
+                assert!(is_heard());
+                refused(None, "test", &Rejected::BulkheadFull);
+            });
+            told.send(()).unwrap();
+        });
+        let heard = hears.recv_timeout(Duration::from_secs(5));
+        drop(held);
+        heard.unwrap();
+    }
 
     #[test]
     fn a_long_description_is_cut_on_a_character_while_it_is_written() {

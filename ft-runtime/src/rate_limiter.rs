@@ -73,10 +73,15 @@ use gcra::Gcra;
 /// One call an interval (`per / rate`, rounded up to the nanosecond), up to `burst` of them at once after a pause: in any
 /// window, wherever it begins, there are at most `burst + window / interval` calls. What counts is when a call begins.
 ///
+/// A call that has waited is woken by a timer, which is up to two milliseconds late. What it is late does not move those
+/// after it, or a rate of a thousand a second would come to half of that: of calls that waited, those of two
+/// milliseconds may begin together.
+///
 /// # Waiting
 ///
 /// First come, first served, and nobody overtakes. How long a call has to wait is known when it comes: where that is more
-/// than [`max_wait`](Self::max_wait) or than its [`Deadline`] leaves, it is refused there and then. At most 65,536 calls
+/// than [`max_wait`](Self::max_wait) or than its [`Deadline`] leaves, less the two milliseconds that a timer may be late, it is
+/// refused there and then. At most 65,536 calls
 /// wait. A call that gives up loses nothing of the rate.
 ///
 /// A waiting future must be polled or dropped, as one that waits for a lock: those behind it wait for it.
@@ -88,6 +93,10 @@ use gcra::Gcra;
 /// # Cancel safety
 ///
 /// Dropping the future of a call while it waits gives its place to the next one. A call that has begun has been counted.
+///
+/// # Panics
+///
+/// When a future waits outside a tokio runtime with time enabled, as every tokio timer does; its place is given back.
 ///
 /// # Cost
 ///
@@ -103,6 +112,8 @@ pub struct RateLimiter {
     /// lock only.
     state: AtomicU64,
     turns: Mutex<Turns>,
+    /// Which of the limiters of one [`Keyed`](crate::Keyed) it is.
+    key: Option<Box<str>>,
 }
 
 /// In `RateLimiter::state`: somebody waits.
@@ -128,6 +139,7 @@ impl RateLimiter {
             max_wait: Duration::ZERO,
             state: AtomicU64::new(0),
             turns: Mutex::new(Turns::new()),
+            key: None,
         }
     }
 
@@ -162,8 +174,9 @@ impl RateLimiter {
     }
 
     /// How many calls wait.
-    pub fn waiting(&self) -> usize {
-        lock(&self.turns).len()
+    pub fn waiting(&self) -> u32 {
+        // No longer than `LONGEST_QUEUE`.
+        lock(&self.turns).len() as u32
     }
 
     /// The session of one call that returns `R`: what the attribute uses.
@@ -174,8 +187,8 @@ impl RateLimiter {
 
     /// As [`calls`](Self::calls), for a session that holds the limiter: a future that a layer answers with.
     #[inline]
-    pub fn calls_of<R: Refusable, P: Deref<Target = Self>>(limiter: P) -> RateLimiterCalls<P, R::Value, R::Error> {
-        RateLimiterCalls::begin(limiter)
+    pub fn calls_of<R: Refusable, P: Deref<Target = Self>>(policy: P) -> RateLimiterCalls<P, R::Value, R::Error> {
+        RateLimiterCalls::begin(policy)
     }
 
     /// Runs the future when its turn comes.
@@ -229,7 +242,7 @@ impl RateLimiter {
             // Nobody ever waits, so the wait is known: what is refused under overload must cost little.
             return Err(Duration::from_nanos(wait));
         }
-        let patience = Deadline::current().map_or(self.max_wait, |deadline| self.max_wait.min(deadline.remaining()));
+        let patience = Deadline::current().map_or(self.max_wait, |deadline| self.max_wait.min(deadline.to_wait()));
         let mut turns = lock(&self.turns);
         let mut state = self.state.load(Ordering::Relaxed);
         loop {
@@ -262,7 +275,7 @@ impl RateLimiter {
             return Turn::Behind;
         }
         let state = self.state.load(Ordering::Relaxed);
-        match self.gcra.decide(theoretical(state), time::nanos()) {
+        match self.gcra.decide_waited(theoretical(state), time::nanos()) {
             Err(wait) => Turn::In(Duration::from_nanos(wait)),
             Ok(next) => {
                 let (_, own) = turns.leave(ticket);
@@ -340,6 +353,7 @@ enum Turn {
 impl fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimiter")
+            .field("key", &self.key)
             .field("rate", &self.rate)
             .field("per", &self.per)
             .field("burst", &self.burst)
@@ -352,7 +366,7 @@ impl fmt::Debug for RateLimiter {
 impl keyed::sealed::Sealed for RateLimiter {}
 
 impl Template for RateLimiter {
-    fn fresh(&self, _key: &str) -> Self {
+    fn fresh(&self, key: &str) -> Self {
         Self {
             rate: self.rate,
             per: self.per,
@@ -361,6 +375,7 @@ impl Template for RateLimiter {
             max_wait: self.max_wait,
             state: AtomicU64::new(0),
             turns: Mutex::new(Turns::new()),
+            key: Some(key.into()),
         }
     }
 

@@ -67,11 +67,21 @@ impl Rejected {
             Self::Checkpoint(_) => "checkpoint",
         }
     }
-}
 
-impl Rejected {
-    /// Whether the call was kept from the other side, so that its refusal says nothing of how that one does.
-    pub(crate) const fn kept_the_call_back(&self) -> bool {
+    /// Whether the call was kept from the other side, so that its refusal says nothing of how that one does: everything
+    /// but a call that was cut off, one whose leader panicked, and an injected fault.
+    ///
+    /// Errors that are judged by their [`Fault`] are asked so by themselves. A predicate of your own asks it where it should
+    /// not take such a refusal for a failure:
+    ///
+    /// ```
+    /// use ft_runtime::{Bulkhead, CircuitBreaker, CircuitState, Error, Rejected};
+    /// let (breaker, full) = (CircuitBreaker::new().consecutive(1), || Err::<(), _>(Error::Rejected(Rejected::BulkheadFull)));
+    /// let is_refused = |error: &Error<String>| matches!(error, Error::Rejected(rejected) if rejected.kept_the_call_back());
+    /// breaker.unless(is_refused).run_blocking(full).unwrap_err();
+    /// assert_eq!(breaker.state(), CircuitState::Closed);
+    /// ```
+    pub const fn kept_the_call_back(&self) -> bool {
         !matches!(self, Self::TimedOut { .. } | Self::LeaderPanicked | Self::Injected)
     }
 }

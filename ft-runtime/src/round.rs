@@ -34,6 +34,7 @@ pub struct Round<S: Roster> {
     running: bool,
     asked: Asked,
     attempt: u32,
+    /// Its own; the one around is asked for only where it matters.
     deadline: Option<Deadline>,
     /// For the next attempt.
     charge: Option<Charge<'static>>,
@@ -91,17 +92,25 @@ impl<S: Roster> Round<S> {
         if let Some(budget) = self.policy.budget {
             budget.deposit();
         }
-        self.deadline = match (self.policy.deadline.map(Deadline::after), Deadline::current()) {
-            (Some(own), Some(around)) => Some(own.min(around)),
-            (own, around) => own.or(around),
-        };
+        self.deadline = self.policy.deadline.map(Deadline::after);
+    }
+
+    /// The nearer of its own deadline and the one around.
+    fn ends(&self) -> Option<Deadline> {
+        [self.deadline, Deadline::current()].into_iter().flatten().min()
     }
 
     /// Begins with the first member: `false` when there is nobody.
     #[inline]
     pub fn begin(&mut self) -> bool {
         self.arm();
-        self.begin_with_the_head() || self.advance(|_| true).is_moved()
+        self.begin_with_the_head() || self.begin_with_another()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_with_another(&mut self) -> bool {
+        self.advance(|_| true).is_moved()
     }
 
     /// The usual case, in line: the one at the head is up, and needs no lock and no clock to be picked.
@@ -167,27 +176,26 @@ impl<S: Roster> Round<S> {
     #[inline]
     pub fn run<F: Future>(&mut self, attempt: F) -> Under<F> {
         self.start();
-        deadline::under(self.policy.deadline.and(self.deadline), attempt)
+        deadline::under(self.deadline, attempt)
     }
 
     /// As [`run`](Self::run), for an attempt whose making may look at the deadline already.
     #[inline]
     pub fn run_with<F: Future>(&mut self, attempt: impl FnOnce() -> F) -> Under<F> {
         self.start();
-        let deadline = self.policy.deadline.and(self.deadline);
-        deadline::under(deadline, deadline::under_blocking(deadline, attempt))
+        deadline::under(self.deadline, deadline::under_blocking(self.deadline, attempt))
     }
 
     /// The time there is for a wait: `longest`, or what is left until the deadline.
     pub fn within(&self, longest: Duration) -> Duration {
-        self.deadline.map_or(longest, |deadline| deadline.remaining().min(longest))
+        self.ends().map_or(longest, |deadline| deadline.remaining().min(longest))
     }
 
     /// As [`run`](Self::run), for a blocking attempt.
     #[inline]
     pub fn run_blocking<R>(&mut self, attempt: impl FnOnce() -> R) -> R {
         self.start();
-        deadline::under_blocking(self.policy.deadline.and(self.deadline), attempt)
+        deadline::under_blocking(self.deadline, attempt)
     }
 
     /// Counts the outcome of the current attempt: `true` when another member may be asked, if there is one.
@@ -269,7 +277,7 @@ impl<S: Roster> Round<S> {
             barred
         } else if self.attempt >= self.policy.max_targets {
             Some(GaveUp::Exhausted)
-        } else if self.deadline.is_some_and(Deadline::has_passed) {
+        } else if self.ends().is_some_and(Deadline::has_passed) {
             Some(GaveUp::Deadline)
         } else {
             // Nothing of a call that was refused before it started reached the other side: asking the next one adds no load.
@@ -286,6 +294,18 @@ impl<S: Roster> Round<S> {
             self.give_up(reason);
         }
         stop.is_none()
+    }
+
+    /// The caller left: the target is free again, and nothing is counted, unless it was a deadline that passed.
+    #[cold]
+    #[inline(never)]
+    fn abandoned(&mut self) {
+        let late = || deadline::is_cutting_off() || self.deadline.is_some_and(Deadline::has_passed);
+        if self.running && late() {
+            self.count_failure();
+        } else {
+            self.give_back();
+        }
     }
 
     /// Picks the next member; `ready` is asked first. Tells of the failure that led here once that is decided.
@@ -350,14 +370,11 @@ impl<S: Roster> Round<S> {
     }
 }
 
-/// The caller left: the target is free again, and nothing is counted, unless it was the deadline that passed.
 impl<S: Roster> Drop for Round<S> {
+    #[inline]
     fn drop(&mut self) {
-        let late = || deadline::is_cutting_off() || self.deadline.is_some_and(Deadline::has_passed);
-        if self.running && self.pass.is_some() && late() {
-            self.count_failure();
-        } else {
-            self.give_back();
+        if self.pass.is_some() {
+            self.abandoned();
         }
     }
 }

@@ -9,6 +9,8 @@ use std::pin::Pin;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+#[cfg(feature = "checkpoint")]
+use std::time::SystemTime;
 use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
@@ -28,6 +30,18 @@ thread_local! {
 pub(crate) fn now() -> Instant {
     let now = tokio::time::Instant::now().into_std();
     if VIRTUAL_THREADS.load(Ordering::Relaxed) == 0 { now } else { now + MOVED.get().unwrap_or_default() }
+}
+
+/// The time of day, as far from the system's as [`now`] is from its steady clock: nothing, outside of tests.
+#[cfg(feature = "checkpoint")]
+pub(crate) fn of_day() -> SystemTime {
+    let (now, real) = (now(), Instant::now());
+    let day = SystemTime::now();
+    let moved = match now.checked_duration_since(real) {
+        Some(ahead) => day.checked_add(ahead),
+        None => day.checked_sub(real - now),
+    };
+    moved.unwrap_or(day)
 }
 
 /// The present moment as a number: nanoseconds since some moment 18 years before the process started. It steps back where the
@@ -71,6 +85,9 @@ pub(crate) fn later(now: Instant, after: Duration) -> Instant {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
     now.checked_add(after).unwrap_or_else(|| now + CENTURY)
 }
+
+/// How late a timer may be: tokio's are rounded up to the next millisecond, and looked at once in one.
+pub(crate) const LATE: Duration = Duration::from_millis(2);
 
 /// Waits without blocking the thread.
 ///

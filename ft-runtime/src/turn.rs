@@ -16,11 +16,6 @@ use crate::time;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
 
-impl Ticket {
-    /// Nobody's.
-    pub(crate) const NONE: Self = Self(u64::MAX);
-}
-
 /// The queue.
 #[derive(Debug)]
 pub(crate) struct Turns {

@@ -158,10 +158,7 @@ where
         let breaker = self.layer.select.select(&request);
         let calls = CircuitBreaker::calls_of::<Result<Inner::Response, Inner::Error>, _>(breaker);
         let calls = calls.by(self.layer.judge.clone());
-        let calls = match self.layer.site {
-            Some(site) => calls.at(site.enter()),
-            None => calls,
-        };
+        let calls = calls.at_any(self.layer.site.map(Site::enter));
         if self.turns_away {
             return CircuitBreakerResponse { stage: Stage::Refused { refusal: Some(calls.turn_away()) } };
         }

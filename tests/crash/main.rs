@@ -2,13 +2,14 @@
 //!
 //! Three kinds of crash, each with a mutation in `tests/mutations/` that turns it red:
 //! `kill9` ends the process at random moments, `powercut` takes away what was not synced as well, and `bitflips`
-//! damages what is stored.
+//! damages what is stored. `corpus` reads what earlier versions wrote.
 //!
 //! `FT_CRASH_CYCLES` sets how long they look (default 40; CI 200; thousands in `.ci/long`), `FT_CRASH_SEED` where
 //! they begin. A failure prints its seed.
 
 mod bitflips;
 mod child;
+mod corpus;
 mod disk;
 mod kill9;
 mod ledger;

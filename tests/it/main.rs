@@ -10,6 +10,7 @@ mod listed;
 mod load;
 mod matrix;
 mod matrix_alternatives;
+mod matrix_limits;
 mod order;
 mod parity;
 mod parity_bulkhead;

@@ -7,6 +7,7 @@ use syn::parse::{Parse as _, ParseStream, Parser as _};
 use syn::spanned::Spanned as _;
 use syn::{BinOp, Expr, Ident, LitStr, Pat, Path, Token};
 
+use crate::bind::constant;
 use crate::duration;
 use crate::errors::Errors;
 use crate::policy::{Policy, Shape};
@@ -114,6 +115,12 @@ impl Reader<'_> {
         let value: Expr = input.parse()?;
         match lone_ident(&value) {
             Some(ident) if first && (input.is_empty() || input.peek(Token![,])) && !reserves(ident) => {}
+            Some(ident) if constant(&ident.to_string()) => {
+                return Err(syn::Error::new(
+                    ident.span(),
+                    format!("an existing policy comes first: `#[{}({ident}, ..)]`", self.policy.attribute),
+                ));
+            }
             Some(ident) => {
                 return Err(syn::Error::new(ident.span(), format!("expected a value: `{ident} = ..`")));
             }
@@ -169,11 +176,15 @@ impl Reader<'_> {
             }
             _ => {
                 let value = self.value(&word, input.parse()?);
-                match Policy::owner(&word) {
-                    None => self.args.setters.push((key, value)),
-                    Some(_) if self.policy.sets(&word) => self.args.setters.push((key, value)),
-                    Some(_) if self.policy.reserves(&word) => self.args.reserved.push((key, value)),
-                    Some(owner) => self.foreign(&key, owner),
+                if self.policy.reserves(&word) {
+                    self.args.reserved.push((key, value));
+                } else if self.policy.sets(&word) {
+                    self.args.setters.push((key, value));
+                } else {
+                    match Policy::owners(&word) {
+                        Some(owners) => self.foreign(&key, &owners),
+                        None => self.args.setters.push((key, value)),
+                    }
                 }
             }
         }
@@ -215,7 +226,7 @@ impl Reader<'_> {
         } else if self.policy.shape == Shape::Checkpoint {
             self.args.skip = names.into_iter().collect();
         } else {
-            self.foreign(&word, "checkpoint");
+            self.foreign(&word, "`#[checkpoint]`");
         }
         Ok(())
     }
@@ -259,18 +270,16 @@ impl Reader<'_> {
         self.seen.push(word);
     }
 
-    fn foreign(&mut self, key: &Ident, owner: &str) {
-        self.errors.at(
-            key.span(),
-            format!("`{key}` belongs to `#[{owner}]`; `#[{}]` has no such option", self.policy.attribute),
-        );
+    fn foreign(&mut self, key: &Ident, owners: &str) {
+        self.errors
+            .at(key.span(), format!("`{key}` belongs to {owners}; `#[{}]` has no such option", self.policy.attribute));
     }
 }
 
 /// Words that are never an existing policy, however alone they stand.
 fn reserves(ident: &Ident) -> bool {
     let common = ["name", "clone", "skip", "on", "unless", "when", "until", "classify", "retry_after"];
-    Policy::owner(&ident.to_string()).is_some() || common.iter().any(|word| ident == word)
+    Policy::is_reserved(&ident.to_string()) || common.iter().any(|word| ident == word)
 }
 
 /// `PAT`, with `|` and an `if` guard -> the predicate that it means.

@@ -6,6 +6,7 @@ use syn::Expr;
 
 use crate::args::Args;
 use crate::errors::Errors;
+use crate::leading::{self, Leading};
 use crate::policy::Policy;
 use crate::tokens::{group, respan};
 
@@ -21,12 +22,16 @@ enum Known {
 }
 
 /// Types whose functions and methods are all `const`.
-const VALUE_TYPES: [&str; 7] = ["Backoff", "Jitter", "Duration", "Hint", "Again", "Some", "None"];
+const VALUE_TYPES: [&str; 11] =
+    ["Backoff", "Jitter", "Duration", "Hint", "Again", "Retry", "Failover", "Timeout", "Fallback", "Some", "None"];
 
 /// `let retry = ..;`: a reference to the policy that the arguments describe.
 pub(crate) fn policy(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Errors) -> TokenStream {
     let here = Span::mixed_site();
     let local = Ident::new(policy.attribute, here);
+    if policy.stateful {
+        return shared(policy, &local, args, root, errors);
+    }
     let value = reference(policy, args, root, errors);
     quote_spanned!(here=> let #local = #value;)
 }
@@ -34,10 +39,8 @@ pub(crate) fn policy(policy: &Policy, args: &Args, root: &TokenStream, errors: &
 fn reference(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Errors) -> TokenStream {
     let here = Span::mixed_site();
     let setters = setters(args);
-    if policy.stateful {
-        return shared(policy, args, root, errors);
-    }
-    if let (Some(value), None) = (&args.value, policy.needs) {
+    if let (Some(value), None) = (args.value.as_ref().filter(|value| !leading::is_made(value, policy.ty)), policy.needs)
+    {
         return match value {
             Expr::Reference(_) if setters.is_empty() => value.to_token_stream(),
             Expr::Reference(_) => quote_spanned!(here=> &(#value) #setters),
@@ -79,56 +82,80 @@ fn reference(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Erro
     }
 }
 
-/// A policy with state: an existing one, or a `static` that all calls of the function share.
+/// `let circuit_breaker = ..;`: a policy with state, an existing one or a `static` that all calls of the function share.
 ///
 /// With `key = expr`, one for each key: `of` finds it, behind an `Arc` that lives as long as the call.
-fn shared(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Errors) -> TokenStream {
+fn shared(policy: &Policy, local: &Ident, args: &Args, root: &TokenStream, errors: &mut Errors) -> TokenStream {
     let here = Span::mixed_site();
     let key = args.reserved("key").filter(|_| policy.keyed);
     let of = key.map(|(key, value)| {
         let of = Ident::new("of", here.located_at(key.span()));
         method(&of, quote_spanned!(here.located_at(key.span())=> &(#value)))
     });
-    if let (Some((max_keys, _)), None) = (args.reserved("max_keys"), key) {
+    let max_keys = args.reserved("max_keys");
+    if let (Some((max_keys, _)), None) = (max_keys, key) {
         errors.at(max_keys.span(), "`max_keys` bounds the keys of `key = ..`, which is not given");
     }
-    if let Some(value) = args.value.as_ref().filter(|value| !literal(value)) {
-        let blame = args.setters.iter().map(|(key, _)| key).chain(args.reserved("max_keys").map(|(key, _)| key)).next();
-        if let Some(key) = blame {
-            errors.at(
-                key.span(),
-                format!("an existing policy has its settings and its state: set `{key}` where it is made"),
-            );
-        }
-        let reference = match value {
-            Expr::Reference(_) => value.to_token_stream(),
-            // What it borrows from lives until the end of the block that this `let` stands in.
-            value => quote_spanned!(here=> &#value),
-        };
-        return match of {
-            Some(of) => quote_spanned!(here=> (#reference) #of),
-            None => reference,
-        };
-    }
-    if args.value.is_some() && policy.needs.is_none() {
-        let name = policy.attribute;
-        errors.at(
-            args.value.as_ref().map_or_else(Span::call_site, first_span),
-            format!("`#[{name}]` takes an existing policy here, as in `#[{name}(POLICY)]`; options have a name: `#[{name}(key = value)]`"),
-        );
-        return TokenStream::new();
-    }
-    let Some(constructor) = constructor(policy, args, root, errors) else {
-        return TokenStream::new();
-    };
-    let setters = setters(args);
+    let name = policy.attribute;
+    let leading = args.value.as_ref().map(|value| (leading::of(value, policy), value));
     let item = Ident::new(&policy.item(), here);
     let ty = ty(policy, root, here);
-    match of {
-        None => quote_spanned!(here=> { static #item: #ty = #constructor #setters; &#item }),
-        Some(of) => {
-            let bound = args.reserved("max_keys").map(|(key, value)| method(key, value.to_token_stream()));
-            quote_spanned!(here=> { static #item: #root::Keyed<#ty> = #root::Keyed::new(#constructor #setters) #bound; #item #of })
+    let setters = setters(args);
+    let bound = max_keys.map(|(key, value)| method(key, value.to_token_stream()));
+    match leading {
+        Some((Leading::Place | Leading::Item | Leading::Answer | Leading::MadeForKeys, value)) => {
+            let is_made = matches!(leading, Some((Leading::MadeForKeys, _)));
+            let bounds = max_keys.map(|(key, _)| key).filter(|_| !is_made);
+            if let Some(key) = args.setters.iter().map(|(key, _)| key).chain(bounds).next() {
+                errors.at(
+                    key.span(),
+                    format!("an existing policy has its settings and its state: set `{key}` where it is made"),
+                );
+            }
+            if is_made {
+                let Some(of) = of else {
+                    errors
+                        .at(first_span(value), "`Keyed` has a policy for each key: say which one, as in `key = host`");
+                    return TokenStream::new();
+                };
+                let value = leading::bare(value);
+                return quote_spanned!(here=> let #local = { static #item: #root::Keyed<#ty> = #value #bound; #item #of };);
+            }
+            // Written out, so that another type is an error on the value, and a pointer to the policy is followed.
+            let lifetime = (leading::of(value, policy) == Leading::Item).then(|| quote_spanned!(here=> 'static));
+            let reference = leading::reference(value);
+            match of {
+                None => quote_spanned!(here=> let #local: &#lifetime #ty = #reference;),
+                Some(of) => quote_spanned! {here=>
+                    let #local: &#lifetime #root::Keyed<#ty> = #reference;
+                    let #local = #local #of;
+                },
+            }
+        }
+        Some((Leading::MadeAnew, value)) => {
+            errors.at(
+                first_span(value),
+                format!("this would be made anew for each call, and its state with it: make it a `static` and name it, as in `#[{name}(POLICY)]`"),
+            );
+            TokenStream::new()
+        }
+        Some((Leading::Number, value)) if policy.needs.is_none() => {
+            errors.at(
+                first_span(value),
+                format!("`#[{name}]` takes an existing policy here, as in `#[{name}(POLICY)]`; options have a name: `#[{name}(key = value)]`"),
+            );
+            TokenStream::new()
+        }
+        None | Some((Leading::Number | Leading::Made, _)) => {
+            let Some(constructor) = constructor(policy, args, root, errors) else {
+                return TokenStream::new();
+            };
+            match of {
+                None => quote_spanned!(here=> let #local = { static #item: #ty = #constructor #setters; &#item };),
+                Some(of) => {
+                    quote_spanned!(here=> let #local = { static #item: #root::Keyed<#ty> = #root::Keyed::new(#constructor #setters) #bound; #item #of };)
+                }
+            }
         }
     }
 }
@@ -141,6 +168,7 @@ fn constructor(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Er
             errors.at(Span::call_site(), format!("`#[{name}]` needs its value: `#[{name}({example})]`"));
             None
         }
+        (Some(value), _) if leading::is_made(value, policy.ty) => Some(leading::bare(value).to_token_stream()),
         (Some(value), _) => {
             let span = first_span(value);
             let ty = ty(policy, root, span);
@@ -180,7 +208,7 @@ fn existing(value: &Expr) -> bool {
     matches!(value, Expr::Path(_) | Expr::Field(_) | Expr::Reference(_))
 }
 
-fn literal(value: &Expr) -> bool {
+pub(crate) fn literal(value: &Expr) -> bool {
     match value {
         Expr::Lit(_) => true,
         Expr::Unary(unary) => literal(&unary.expr),
@@ -243,7 +271,7 @@ fn of_value_type(path: &syn::ExprPath) -> bool {
     }
 }
 
-fn constant(name: &str) -> bool {
+pub(crate) fn constant(name: &str) -> bool {
     name.chars().any(char::is_uppercase) && !name.chars().any(char::is_lowercase)
 }
 
@@ -251,6 +279,6 @@ fn camel(name: &str) -> bool {
     name.chars().next().is_some_and(char::is_uppercase)
 }
 
-fn first_span(value: &Expr) -> Span {
+pub(crate) fn first_span(value: &Expr) -> Span {
     quote!(#value).into_iter().next().map_or_else(Span::call_site, |token| token.span())
 }

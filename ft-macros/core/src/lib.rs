@@ -27,6 +27,7 @@ mod errors;
 mod fault;
 mod file;
 mod func;
+mod leading;
 mod policy;
 mod shape_candidates;
 mod shape_instead;

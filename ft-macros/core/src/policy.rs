@@ -140,7 +140,7 @@ impl Policy {
         match word {
             "key" => self.keyed || matches!(self.shape, Shape::Checkpoint | Shape::Share),
             "max_keys" => self.keyed,
-            "run" | "state" => self.shape == Shape::Checkpoint,
+            "run" | "state" | "record_err" => self.shape == Shape::Checkpoint,
             "to" => matches!(self.shape, Shape::Candidates | Shape::Instead),
             "with" | "value" => self.shape == Shape::Instead,
             _ => false,
@@ -152,8 +152,19 @@ impl Policy {
         word == "max_keys" && self.shape == Shape::Share
     }
 
-    /// The attribute to name when this word stands at one that does not reserve it.
-    pub(crate) fn owner(word: &str) -> Option<&'static str> {
-        POLICIES.iter().find(|policy| policy.reserves(word)).map(|policy| policy.attribute)
+    /// The attributes to name when this word stands at one that does not reserve it.
+    pub(crate) fn owners(word: &str) -> Option<String> {
+        let owners: Vec<String> = POLICIES
+            .iter()
+            .filter(|policy| policy.reserves(word))
+            .map(|policy| format!("`#[{}]`", policy.attribute))
+            .collect();
+        let (last, others) = owners.split_last()?;
+        Some(if others.is_empty() { last.clone() } else { format!("{} and {last}", others.join(", ")) })
+    }
+
+    /// Whether any attribute has this word for its own.
+    pub(crate) fn is_reserved(word: &str) -> bool {
+        POLICIES.iter().any(|policy| policy.reserves(word))
     }
 }

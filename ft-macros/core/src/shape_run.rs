@@ -6,16 +6,42 @@ use syn::Expr;
 
 use crate::args::Args;
 use crate::call::{Body, Call};
+use crate::errors::Errors;
+use crate::shape_step::check_skipped;
 use crate::tokens::group;
 
 // Output:
 //     let checkpoint = ..;
-//     checkpoint.run(EXPR).named("place_order").calls::<R>().at(site).run(async { .. }).await
-pub(crate) fn wrap(run: &Expr, args: &Args, call: &Call, bind: TokenStream, body: Body) -> TokenStream {
+//     checkpoint.run(EXPR).named("place_order").argument("order", fingerprint_of!(order)).calls::<R>().at(site).run(async { .. }).await
+pub(crate) fn wrap(
+    run: &Expr,
+    args: &Args,
+    call: &Call,
+    bind: TokenStream,
+    body: Body,
+    errors: &mut Errors,
+) -> TokenStream {
     let here = Span::mixed_site();
+    check_skipped(args, call, errors);
     let open = call.session("calls", None);
     let name = Literal::string(&call.recorded_as);
     let run = group(Delimiter::Parenthesis, run.to_token_stream(), here);
-    let run = call.run(&quote_spanned!(here=> checkpoint.run #run.named(#name) #open().at(site)), &args.clone, body);
+    let arguments = arguments(args, call);
+    let session = quote_spanned!(here=> checkpoint.run #run.named(#name) #arguments #open().at(site));
+    let run = call.run(&session, &args.clone, body);
     quote_spanned!(here=> #bind #run)
+}
+
+/// Those that have a name and are not skipped; whether one can be compared, its type says.
+fn arguments(args: &Args, call: &Call) -> TokenStream {
+    let here = Span::mixed_site();
+    let root = &call.root;
+    let names = call.arguments.iter().filter_map(|(argument, _)| argument.as_ref());
+    names
+        .filter(|argument| !args.skip.contains(argument))
+        .map(|argument| {
+            let name = Literal::string(&argument.to_string());
+            quote_spanned!(here=> .argument(#name, #root::fingerprint_of!(#argument)))
+        })
+        .collect()
 }

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Delimiter, Literal, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
+use syn::{Expr, ExprLit, Lit};
 
 use crate::args::Args;
 use crate::call::{Body, Call};
@@ -28,6 +29,31 @@ pub(crate) fn open(args: &Args, call: &Call, bind: &TokenStream, errors: &mut Er
             None => errors.at(*span, "a step records what it was called with: give this argument a plain name"),
         }
     }
+    check_skipped(args, call, errors);
+    quote_spanned!(here=> #bind let step = checkpoint.step(#name) #key #input.at(site);)
+}
+
+// Output, inside of what `open` stands before:
+//     step.calls::<R>().run(async { .. }).await
+pub(crate) fn wrap(args: &Args, call: &Call, body: Body, errors: &mut Errors) -> TokenStream {
+    let here = Span::mixed_site();
+    let open = call.session("calls", None);
+    let record_err = args.reserved("record_err").and_then(|(word, value)| match value {
+        // Another type of session, so it must be known while compiling.
+        Expr::Lit(ExprLit { lit: Lit::Bool(value), .. }) => {
+            let blamed = call.blamed();
+            value.value.then(|| quote_spanned!(blamed=> .record_err()))
+        }
+        _ => {
+            errors.at(word.span(), "`record_err` is known while compiling: write `record_err = true`");
+            None
+        }
+    });
+    call.run(&quote_spanned!(here=> step #open() #record_err), &args.clone, body)
+}
+
+/// A name in `skip(..)` is that of an argument.
+pub(crate) fn check_skipped(args: &Args, call: &Call, errors: &mut Errors) {
     let names = call.arguments.iter().filter_map(|(argument, _)| argument.as_ref());
     for skipped in &args.skip {
         if !names.clone().any(|name| name == skipped) {
@@ -36,13 +62,4 @@ pub(crate) fn open(args: &Args, call: &Call, bind: &TokenStream, errors: &mut Er
             errors.at(skipped.span(), format!("`{}` has no argument `{skipped}` to skip; it has {known}", call.name));
         }
     }
-    quote_spanned!(here=> #bind let step = checkpoint.step(#name) #key #input.at(site);)
-}
-
-// Output, inside of what `open` stands before:
-//     step.calls::<R>().run(async { .. }).await
-pub(crate) fn wrap(args: &Args, call: &Call, body: Body) -> TokenStream {
-    let here = Span::mixed_site();
-    let open = call.session("calls", None);
-    call.run(&quote_spanned!(here=> step #open()), &args.clone, body)
 }

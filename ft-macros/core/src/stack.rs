@@ -191,8 +191,8 @@ fn check(layers: &[Layer], supplied: &Supplied, errors: &mut Errors) {
             if let Some((key, _)) = args.reserved("key") {
                 errors.at(key.span(), "a run is named by `run`; `key` names a step, which has no `run`");
             }
-            if let Some(skip) = args.skip.first() {
-                errors.at(skip.span(), "`skip` leaves an argument out of the record of a step; a run records none");
+            if let Some((word, _)) = args.reserved("record_err") {
+                errors.at(word.span(), "`record_err` belongs to a step: a run that failed stays resumable");
             }
         }
         (None, Some(state)) => {
@@ -214,6 +214,12 @@ fn check(layers: &[Layer], supplied: &Supplied, errors: &mut Errors) {
                     errors.at(
                         above.span,
                         format!("put `#[checkpoint]` on top, above `#[{}]`: all attempts of a step belong inside its one record", above.policy.attribute),
+                    );
+                }
+                if above.policy.shape == Shape::Share {
+                    errors.at(
+                        above.span,
+                        format!("put `#[checkpoint]` on top, above `#[{}]`: each run records the step, also where it shares an execution", above.policy.attribute),
                     );
                 }
             }
@@ -254,10 +260,10 @@ impl Fold<'_> {
                 Shape::Race => shape_race::wrap(args, &call, bind, body),
                 Shape::Share => shape_share::wrap(args, &call, bind, body, errors),
                 Shape::Checkpoint => match args.reserved("run") {
-                    Some((_, run)) => shape_run::wrap(run, args, &call, bind, body),
+                    Some((_, run)) => shape_run::wrap(run, args, &call, bind, body, errors),
                     None => {
                         hoisted = Some(shape_step::open(args, &call, &bind, errors));
-                        shape_step::wrap(args, &call, body)
+                        shape_step::wrap(args, &call, body, errors)
                     }
                 },
             }

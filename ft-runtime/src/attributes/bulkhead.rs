@@ -1,3 +1,5 @@
+//! `#[bulkhead]`.
+
 /// Lets so many calls of the annotated function run at a time: [`Bulkhead`](crate::Bulkhead) as an attribute.
 ///
 /// ```
@@ -30,9 +32,8 @@
 /// |---|---|
 /// | `key = expr` | a bulkhead for each key, anything `Display`: `key = tenant` |
 /// | `max_keys = n` | how many keys are remembered: 1,024 |
-/// | `clone(a, b)` | clones these by-value arguments |
-/// | `name = ".."` | the name of the [`Site`](crate::Site) |
-/// | `crate = path` | where `ft_runtime` is found |
+///
+/// `clone(..)`, `name` and `crate` are those of [`#[retry]`](macro@crate::retry).
 ///
 /// Without a policy value the limit belongs to the function: all its instances and generic parameters share it.
 ///

@@ -31,21 +31,24 @@
 /// # Keys
 ///
 /// Every setter of [`CircuitBreaker`](crate::CircuitBreaker) is a key: `rate`, `last_calls`, `window`, `min_calls`, `consecutive`, `slow`,
-/// `slow_rate`, `open`, `max_open`, `probes`, `abandoned` (also as the bare words `ignore` and `failure`), `shadow`.
+/// `slow_rate`, `open`, `max_open`, `probes`, `abandoned` (also as the bare words `ignore` and `failure`), `shadow`. Or an
+/// existing breaker: `#[circuit_breaker(PAYMENTS)]`, `#[circuit_breaker(self.breaker)]`; it has its settings where it is made.
 ///
 /// | key | meaning |
 /// |---|---|
-/// | `key = expr` | one breaker for each value of it, anything `Display`; the arguments are in scope |
-/// | `max_keys = n` | how many of them are remembered: 1,024 |
-/// | `on`, `unless`, `when`, `until` | which outcomes are failures, as in [`#[retry]`](macro@crate::retry) |
-/// | `name = ".."`, `crate = path` | as in [`#[retry]`](macro@crate::retry) |
+/// | `key = expr` | a breaker for each key, anything `Display`: `key = host` |
+/// | `max_keys = n` | how many keys are remembered: 1,024 |
+/// | `on`, `unless`, `when`, `until` | which outcomes are failures, as in [`#[retry]`](macro@crate::retry); they are asked about refusals of policies below as well |
 ///
-/// # What to know
+/// `clone(..)`, `name` and `crate` are those of [`#[retry]`](macro@crate::retry).
 ///
-/// - **One state for each function**, shared by all instances and all type parameters: two functions of one name in two
-///   modules have two. To share one, make it a `static` and name it in both.
-/// - **The error can hold a [`Rejected`](crate::Rejected)**, and without `on`, `unless` and `when` it is a
-///   [`Fault`](trait@crate::Fault).
-/// - **Below `#[retry]`** each attempt counts, and a refusal makes the retry wait until the breaker lets a probe through;
-///   above it only what all attempts came to.
+/// Without a policy value the breaker belongs to the function: all its instances and generic parameters share it, and two
+/// functions of one name in two modules have two.
+///
+/// # What it works on
+///
+/// Sync and async functions that return a `Result` whose error can hold a [`Rejected`](crate::Rejected) and, without `on`,
+/// `unless` and `when`, is a [`Fault`](trait@crate::Fault); see [`#[retry]`](macro@crate::retry) for the kinds of functions.
+/// Below `#[retry]` each attempt counts, and a refusal makes the retry wait until the breaker lets a probe through; above it
+/// only what all attempts came to.
 pub use ft_macros::circuit_breaker;

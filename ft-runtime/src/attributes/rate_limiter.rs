@@ -1,3 +1,5 @@
+//! `#[rate_limiter]`.
+
 /// Lets so many calls of the annotated function begin in a time: [`RateLimiter`](crate::RateLimiter) as an attribute.
 ///
 /// ```
@@ -30,9 +32,8 @@
 /// |---|---|
 /// | `key = expr` | a rate for each key, anything `Display`: `key = tenant` |
 /// | `max_keys = n` | how many keys are remembered: 1,024 |
-/// | `clone(a, b)` | clones these by-value arguments |
-/// | `name = ".."` | the name of the [`Site`](crate::Site) |
-/// | `crate = path` | where `ft_runtime` is found |
+///
+/// `clone(..)`, `name` and `crate` are those of [`#[retry]`](macro@crate::retry).
 ///
 /// Without a policy value the rate belongs to the function: all its instances and generic parameters share it.
 ///

@@ -1,3 +1,5 @@
+//! `#[timeout]`.
+
 /// Cuts the annotated function off when it takes too long: [`Timeout`](crate::Timeout) as an attribute.
 ///
 /// ```
@@ -31,12 +33,17 @@
 /// # }
 /// ```
 ///
+/// # Keys
+///
 /// The limit comes first and has no default. Zero does not compile; where it is only known at run time, the call panics and
-/// names the attribute's line. `name = ".."` and `crate = path` are those of [`#[retry]`](macro@crate::retry).
+/// names the attribute's line.
 ///
-/// The function is async: one that blocks cannot be cut off. Run it with `tokio::task::spawn_blocking`, and put the
-/// timeout on the async function that awaits it.
+/// `clone(..)`, `name` and `crate` are those of [`#[retry]`](macro@crate::retry).
 ///
-/// Above `#[retry]` it limits the whole call with its attempts and waits, below it each attempt. The error must be able to
-/// hold a [`Rejected`](crate::Rejected).
+/// # What it works on
+///
+/// Async functions that return a `Result` whose error can hold a [`Rejected`](crate::Rejected); see
+/// [`#[retry]`](macro@crate::retry) for the kinds of functions. One that blocks cannot be cut off: run it with
+/// `tokio::task::spawn_blocking`, and put the timeout on the async function that awaits it. Above `#[retry]` it limits the
+/// whole call with its attempts and waits, below it each attempt.
 pub use ft_macros::timeout;

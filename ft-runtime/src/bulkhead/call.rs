@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{self, Poll, ready};
@@ -79,7 +79,7 @@ impl<P: Deref<Target = Bulkhead>, T, E> BulkheadCalls<P, T, E> {
     /// Runs the future when there is room for it.
     #[inline]
     pub fn run<F: Future<Output = Result<T, E>>>(self, future: F) -> BulkheadRun<P, F, E> {
-        let place = Place { policy: self.policy, site: self.site, stands: OUTSIDE, ticket: Ticket::NONE, timer: None };
+        let place = Place { policy: self.policy, site: self.site, stands: OUTSIDE, queued: ManuallyDrop::new(None) };
         BulkheadRun { future, place, refuse: self.refuse }
     }
 
@@ -139,10 +139,12 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<T, E>> {
         let this = self.project();
         let place = this.place;
-        if place.stands == OUTSIDE && place.policy.try_enter() {
-            place.stands = PLAIN;
-        } else if (place.stands == OUTSIDE || place.stands == QUEUED) && !ready!(place.poll_wait(cx)) {
-            return Poll::Ready(Err(refusal(place.site, *this.refuse)));
+        if place.stands == OUTSIDE {
+            if place.queued.is_none() && place.policy.try_enter() {
+                place.stands = PLAIN;
+            } else if !ready!(place.poll_wait(cx)) {
+                return Poll::Ready(Err(refusal(place.site, *this.refuse)));
+            }
         }
         let outcome = ready!(this.future.poll(cx));
         let began = mem::replace(&mut place.stands, OUTSIDE);
@@ -182,21 +184,25 @@ impl Drop for Permit<'_> {
 
 /// Where a call stands. Dropped, it gives back what it has.
 ///
-/// Flat, and without the types of what is rarely there: making and dropping it is all that a call pays that never waits.
+/// Flat, and one word for what is rarely there: making and dropping it is all that a call pays that never waits.
 struct Place<P: Deref<Target = Bulkhead>> {
     policy: P,
     site: Option<&'static Site>,
-    /// `OUTSIDE`, `QUEUED`, or with a permit: `PLAIN`, or since when where the limit is adaptive.
+    /// `OUTSIDE`, or with a permit: `PLAIN`, or since when where the limit is adaptive.
     stands: u64,
-    /// Of the queue, where it stands in it.
+    /// While it waits. Dropped by hand, so that a call that does not wait has nothing to drop.
+    queued: ManuallyDrop<Option<Box<Queued>>>,
+}
+
+/// A place in the queue.
+struct Queued {
     ticket: Ticket,
-    timer: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
+    /// Where the wait has an end.
+    timer: Option<time::Sleep>,
 }
 
 /// Without a permit.
 const OUTSIDE: u64 = 0;
-/// In the queue. No clock of ours gets there.
-const QUEUED: u64 = u64::MAX;
 
 impl<P: Deref<Target = Bulkhead>> Place<P> {
     /// Ready once it is decided: inside, or refused.
@@ -204,43 +210,43 @@ impl<P: Deref<Target = Bulkhead>> Place<P> {
     #[inline(never)]
     fn poll_wait(&mut self, cx: &mut task::Context<'_>) -> Poll<bool> {
         let policy = &*self.policy;
-        if self.stands == OUTSIDE {
-            match policy.enter() {
+        let queued = match &mut *self.queued {
+            Some(queued) => queued,
+            empty => match policy.enter() {
                 None => return Poll::Ready(false),
                 Some(Joined::Inside) => {
                     self.stands = policy.clock();
                     return Poll::Ready(true);
                 }
                 Some(Joined::Queue(ticket, patience)) => {
-                    (self.stands, self.ticket) = (QUEUED, ticket);
-                    self.timer = patience.map(|patience| Box::pin(time::sleep(patience)) as _);
+                    empty.insert(Box::new(Queued { ticket, timer: patience.map(time::sleep) }))
                 }
-            }
-        }
-        if !policy.admits(self.ticket, cx.waker()) {
-            match &mut self.timer {
-                Some(timer) => ready!(timer.as_mut().poll(cx)),
+            },
+        };
+        if !policy.admits(queued.ticket, cx.waker()) {
+            match &mut queued.timer {
+                Some(timer) => ready!(Pin::new(timer).poll(cx)),
                 None => return Poll::Pending,
             }
             // The turn may have come at the same moment.
-            if policy.leave(self.ticket) {
-                self.stands = OUTSIDE;
+            if policy.leave(queued.ticket) {
+                *self.queued = None;
                 return Poll::Ready(false);
             }
         }
         self.stands = policy.clock();
-        self.timer = None;
+        *self.queued = None;
         Poll::Ready(true)
     }
 
     #[cold]
     #[inline(never)]
     fn abandon(&mut self) {
-        if self.stands != QUEUED {
-            self.policy.end(self.stands, false, self.site);
-        } else if !self.policy.leave(self.ticket) {
+        match self.queued.take() {
+            None => self.policy.end(self.stands, false, self.site),
             // The turn that came and was not taken is the next one's.
-            self.policy.give_back();
+            Some(queued) if !self.policy.leave(queued.ticket) => self.policy.give_back(),
+            Some(_) => {}
         }
     }
 }
@@ -248,7 +254,7 @@ impl<P: Deref<Target = Bulkhead>> Place<P> {
 impl<P: Deref<Target = Bulkhead>> Drop for Place<P> {
     #[inline]
     fn drop(&mut self) {
-        if self.stands != OUTSIDE {
+        if self.stands != OUTSIDE || self.queued.is_some() {
             self.abandon();
         }
     }

@@ -1,8 +1,10 @@
 //! What a bulkhead promises, on the paused clock.
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::task;
 use std::time::Duration;
 
 use tokio::task::yield_now;
@@ -10,8 +12,10 @@ use tokio::time::{Instant, advance, sleep, timeout};
 
 use super::Bulkhead;
 use crate::keyed::Template;
+use crate::observe::{self, What};
 use crate::testing::VirtualTime;
-use crate::{Deadline, Keyed, Rejected, Shared};
+use crate::time::LATE;
+use crate::{Deadline, Keyed, Rejected, Shared, Timeout};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -91,7 +95,7 @@ async fn case_46_a_wait_is_no_longer_than_the_deadline_leaves_and_none_begins_af
     let held = hold(&bulkhead, Duration::from_secs(3600)).await;
     let asked = Instant::now();
     let outcome = Deadline::after(5 * MS).scope(bulkhead.run(nothing())).await;
-    assert_eq!((outcome, asked.elapsed()), (Err(Rejected::BulkheadFull), 5 * MS));
+    assert_eq!((outcome, asked.elapsed()), (Err(Rejected::BulkheadFull), 5 * MS - LATE));
 
     let asked = Instant::now();
     let outcome = Deadline::after(Duration::ZERO).scope(bulkhead.run(nothing())).await;
@@ -99,6 +103,18 @@ async fn case_46_a_wait_is_no_longer_than_the_deadline_leaves_and_none_begins_af
     let outcome = Deadline::after(Duration::ZERO).scope_blocking(|| bulkhead.run_blocking(|| Ok(())));
     assert_eq!(outcome, Err(Rejected::BulkheadFull));
     held.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_in_vain_is_refused_before_a_time_limit_around_cuts_it_off() {
+    let bulkhead = shared(Bulkhead::new(1).queue(1));
+    let _held = hold(&bulkhead, Duration::from_secs(60)).await;
+    let asked = Instant::now();
+    let refused = Timeout::new(50 * MS).run(bulkhead.run(nothing())).await;
+    assert_eq!(refused, Err(Rejected::BulkheadFull));
+    // Timers know milliseconds, and one that is set later may go off later.
+    let took = asked.elapsed();
+    assert!(took < 50 * MS && took >= 48 * MS, "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -238,6 +254,20 @@ fn a_panic_gives_the_permit_back() {
 }
 
 #[test]
+fn a_wait_without_a_runtime_panics_and_leaves_the_queue() {
+    let bulkhead = Bulkhead::new(1).queue(1);
+    let inside = bulkhead.run_blocking(|| {
+        let mut waits = Box::pin(bulkhead.run(nothing()));
+        let poll = || waits.as_mut().poll(&mut task::Context::from_waker(task::Waker::noop()));
+        assert!(std::panic::catch_unwind(AssertUnwindSafe(poll)).is_err());
+        drop(waits);
+        Ok::<_, Rejected>((bulkhead.in_flight(), bulkhead.waiting()))
+    });
+    assert_eq!(inside, Ok((1, 0)));
+    assert!(is_empty(&bulkhead));
+}
+
+#[test]
 fn a_thread_waits_no_longer_than_it_may() {
     let bulkhead = Bulkhead::new(1).queue(1).max_wait(30 * MS);
     let time = VirtualTime::start();
@@ -309,6 +339,28 @@ async fn an_adaptive_limit_grows_while_it_is_reached_and_falls_when_calls_get_sl
     let fallen = bulkhead.limit();
     assert!(fallen <= grown.div_ceil(2) && fallen >= 2, "{grown} then {fallen}");
     assert!(is_empty(&bulkhead));
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_that_change_are_told_apart_by_their_keys() {
+    static TENANTS: Keyed<Bulkhead> = Keyed::new(Bulkhead::adaptive(1, 4));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tells = Arc::clone(&told);
+    let _listening = observe::subscribe(move |event| {
+        if let What::Limit { key, from, to } = event.what
+            && key.starts_with("tenant of limits")
+        {
+            tells.lock().unwrap().push((key.to_owned(), from, to));
+        }
+    });
+    for key in ["tenant of limits 1", "tenant of limits 2"] {
+        let tenant = TENANTS.of(key);
+        while tenant.limit() == 1 {
+            tenant.run(nothing()).await.unwrap();
+        }
+    }
+    let expected = ["tenant of limits 1", "tenant of limits 2"].map(|key| (key.to_owned(), 1, 2));
+    assert_eq!(*told.lock().unwrap(), expected);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::envelope::{Envelope, Place};
 use super::error::{CheckpointError, StoreError};
 use super::fingerprint::InputHash;
 use super::numbers::Numbers;
-use super::record::{Appended, Granted, Lease, Step, StepRecord};
+use super::record::{Appended, Forgotten, Granted, Lease, Step, StepRecord, UnixMillis, unix_now};
 use super::store::Store;
 use super::ticket::Ticket;
 use super::value::check_name;
@@ -25,6 +26,10 @@ pub(crate) struct Run {
     pub(super) every: Every,
     pub(super) incarnation: u64,
     pub(super) site: Option<&'static Site>,
+    /// How long the run lasts between two failures.
+    pub(super) between_failures: Duration,
+    /// How many steps the run had recorded when it was claimed.
+    recorded: u64,
     progress: Mutex<Progress>,
 }
 
@@ -67,7 +72,10 @@ impl Run {
             let (attempt, steps) = (granted.attempts.into(), granted.steps.len() as u64);
             observe::emit(site, POLICY, What::Resumed { run: id, attempt, steps });
         }
-        let steps = granted.steps.into_iter();
+        for Forgotten { run, status, why } in &granted.forgotten {
+            observe::emit(site, POLICY, What::Forgotten { run, status: status.as_str(), why: why.as_str() });
+        }
+        let (recorded, steps) = (granted.recorded, granted.steps.into_iter());
         Self {
             store,
             lease: Lease { run: id.into(), token: granted.token },
@@ -75,6 +83,8 @@ impl Run {
             every: policy.every,
             incarnation: granted.incarnation,
             site,
+            between_failures: between_failures(granted.attempts, unix_now().saturating_sub(granted.created_at)),
+            recorded,
             progress: Mutex::new(Progress {
                 steps: steps.map(|step| (Arc::clone(&step.key), Entry::Recorded(step))).collect(),
                 numbers: Numbers::default(),
@@ -112,7 +122,7 @@ impl Run {
     }
 
     fn release(&self) {
-        drop(self.store.backend().release(self.lease.clone()));
+        drop(self.store.backend().release(self.lease.clone(), unix_now()));
     }
 
     fn fenced(&self) -> CheckpointError {
@@ -129,10 +139,11 @@ impl Run {
     }
 
     /// Looks at every recorded step before anything is executed: under a damaged key its step would be taken for one
-    /// that was never recorded. And steps are numbered without gaps, so a row that damage has hidden leaves a hole.
+    /// that was never recorded. And steps are counted and numbered without gaps, so a row that damage has hidden leaves a
+    /// hole, and the newest one a number that is not reached.
     pub(super) fn check_steps(&self) -> Result<(), CheckpointError> {
         let progress = lock(&self.progress);
-        let mut last = 0;
+        let mut last = self.recorded;
         for entry in progress.steps.values() {
             let Entry::Recorded(record) = entry else { continue };
             last = last.max(record.seq);
@@ -208,6 +219,14 @@ impl Run {
     pub(super) fn give_state_back(&self, name: &str) {
         lock(&self.progress).states.remove(name);
     }
+}
+
+/// How long a run lasts between two failures, from how often it was begun in how long. A guess, six hours, counts as one
+/// more failure-free time, so that the first crash does not look like a rule.
+fn between_failures(attempts: u32, age: UnixMillis) -> Duration {
+    const GUESS: Duration = Duration::from_secs(6 * 60 * 60);
+    let age = Duration::from_millis(age.try_into().unwrap_or(0));
+    age.saturating_add(GUESS) / attempts.max(1)
 }
 
 /// A step's key, taken for one call. Dropped without an answer, it can be taken again.

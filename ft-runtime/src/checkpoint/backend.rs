@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::record::{
-    Appended, Claim, Claimed, Filter, Finish, Lease, Renewed, RunRecord, SaveState, StateRecord, Step, StepRecord,
+    Appended, Claim, Claimed, Collected, Filter, Finish, Fork, Gc, Lease, Renewed, RunRecord, SaveState, StateRecord,
+    Step, StepRecord, UnixMillis,
 };
 use super::ticket::Ticket;
 
@@ -12,14 +13,16 @@ use super::ticket::Ticket;
 ///
 /// Every call enqueues its request before it returns, in the order of the calls, and answers through the
 /// [`Ticket`]: what is enqueued is executed even if nobody waits for the answer. An answer that reports a write is
-/// given only when the write would survive a power cut. A call blocks only while the store's queue is full, which the
-/// store empties by itself.
+/// given only when the write would survive a power cut. A read sees every write that was enqueued before it. No call
+/// blocks; [`full`](Self::full) says when a caller should wait before it begins something new.
 ///
 /// # What every store must hold
 /// - Each write checks its [`Lease`] in the transaction that writes: run, token, owner, and that the run is running.
 /// - A claim of a run whose owner has died is granted at once where the store can see that it has died, and at the end
 ///   of its lease where it cannot. Each grant has a token larger than all that the store granted before: those of other
 ///   runs, and of runs that are deleted, included. The token of the grant that starts a run is its incarnation.
+/// - A claim that is granted forgets a bounded number of other runs whose time is over ([`Granted`](super::Granted) says
+///   which): a store does not grow for ever, and no run that a living owner executes is forgotten.
 /// - `append` is one transaction for the whole batch, and never changes a recorded step.
 /// - Requests that a store cannot fulfil leave it as it was.
 pub trait Backend: Send + Sync + fmt::Debug {
@@ -28,6 +31,12 @@ pub trait Backend: Send + Sync + fmt::Debug {
 
     /// The owner that this handle claims for: new for each process start.
     fn owner(&self) -> &str;
+
+    /// `None` while the store takes more. Otherwise a ticket that is answered when it does: a run or a step waits for it
+    /// before it begins, since what it hands over at its end is taken in any case.
+    fn full(&self) -> Option<Ticket<()>> {
+        None
+    }
 
     /// Claims a run and reads what is recorded of it.
     fn claim(&self, claim: Claim) -> Ticket<Claimed>;
@@ -45,7 +54,7 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn finish(&self, finish: Finish) -> Ticket<()>;
 
     /// Gives a claim back; the run stays resumable. Without effect if the run is not held any more.
-    fn release(&self, lease: Lease) -> Ticket<()>;
+    fn release(&self, lease: Lease, at: UnixMillis) -> Ticket<()>;
 
     /// Keeps every claim of this owner alive.
     fn renew(&self) -> Ticket<Renewed>;
@@ -62,4 +71,16 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// Deletes a run and all that is recorded of it; `false` if there is none. A run that a living owner executes
     /// answers [`StoreError::RunBusy`](super::StoreError::RunBusy) and stays.
     fn delete(&self, run: &str) -> Ticket<bool>;
+
+    /// Ends a run for good, whoever executes it: its next write is refused. `false` if there is none, or it has ended.
+    fn cancel(&self, run: &str, at: UnixMillis) -> Ticket<bool>;
+
+    /// Lets a parked run be claimed again. `false` if it is not parked.
+    fn resume(&self, run: &str, at: UnixMillis) -> Ticket<bool>;
+
+    /// Starts a run with the first steps of another one, for somebody to claim.
+    fn fork(&self, fork: Fork) -> Ticket<RunRecord>;
+
+    /// Deletes runs by age and number. One that a living owner executes stays.
+    fn gc(&self, gc: Gc) -> Ticket<Collected>;
 }

@@ -31,6 +31,9 @@ pub const FLAG_ZSTD: u8 = 1;
 /// The payload is encrypted and authenticated. Reserved: refused by this version.
 pub const FLAG_AEAD: u8 = 2;
 
+/// The value is the error that a step failed with, not its result.
+pub const FLAG_ERROR: u8 = 4;
+
 const MAGIC: [u8; 4] = *b"FTC1";
 const CODEC_MESSAGE_PACK: u8 = 1;
 const CRC_AT: usize = 24;
@@ -78,6 +81,7 @@ pub enum EnvelopeError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Envelope<'a> {
     schema: u16,
+    is_error: bool,
     payload: &'a [u8],
 }
 
@@ -103,19 +107,26 @@ impl<'a> Envelope<'a> {
         if header[4] != CODEC_MESSAGE_PACK {
             return Err(EnvelopeError::Unsupported { what: "codec", found: header[4] });
         }
-        if header[5] != 0 {
+        if header[5] & !FLAG_ERROR != 0 {
             return Err(EnvelopeError::Unsupported { what: "flags", found: header[5] });
         }
         if u64_at(header, 8) != payload.len() as u64 {
             return Err(EnvelopeError::Corrupt { what: "its plain length differs although nothing transformed it" });
         }
-        Ok(Self { schema: u16::from_le_bytes([header[6], header[7]]), payload })
+        let is_error = header[5] & FLAG_ERROR != 0;
+        Ok(Self { schema: u16::from_le_bytes([header[6], header[7]]), is_error, payload })
     }
 
     /// The schema version that the value was recorded with.
     #[must_use]
     pub fn schema(&self) -> u16 {
         self.schema
+    }
+
+    /// Whether the value is the error that a step failed with, not its result.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.is_error
     }
 
     /// The MessagePack bytes of the value.
@@ -144,6 +155,20 @@ impl<'a> Envelope<'a> {
 /// # Errors
 /// [`EnvelopeError::Encode`] if the value's `Serialize` refuses, [`EnvelopeError::TooLarge`] past [`MAX_LEN`].
 pub fn seal<T: Serialize + ?Sized>(value: &T, schema: u16, place: &Place<'_>) -> Result<Vec<u8>, EnvelopeError> {
+    seal_as(value, 0, schema, place)
+}
+
+/// As [`seal`], for the error that a step failed with.
+pub(super) fn seal_error<T: Serialize>(error: &T, schema: u16, place: &Place<'_>) -> Result<Vec<u8>, EnvelopeError> {
+    seal_as(error, FLAG_ERROR, schema, place)
+}
+
+fn seal_as<T: Serialize + ?Sized>(
+    value: &T,
+    flags: u8,
+    schema: u16,
+    place: &Place<'_>,
+) -> Result<Vec<u8>, EnvelopeError> {
     let mut bytes = vec![0; HEADER_LEN];
     let mut bounded = Bounded { bytes: &mut bytes, left: MAX_LEN, exceeded: false };
     let encoded = value.serialize(&mut rmp_serde::Serializer::new(&mut bounded).with_struct_map());
@@ -155,12 +180,24 @@ pub fn seal<T: Serialize + ?Sized>(value: &T, schema: u16, place: &Place<'_>) ->
     let len = (bytes.len() - HEADER_LEN) as u64;
     bytes[..4].copy_from_slice(&MAGIC);
     bytes[4] = CODEC_MESSAGE_PACK;
+    bytes[5] = flags;
     bytes[6..8].copy_from_slice(&schema.to_le_bytes());
     bytes[8..16].copy_from_slice(&len.to_le_bytes());
     bytes[16..24].copy_from_slice(&len.to_le_bytes());
     let crc = checksum(&bytes[..CRC_AT], &bytes[HEADER_LEN..], place);
     bytes[CRC_AT..HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
     Ok(bytes)
+}
+
+/// Seals a value for another place, with all else as it was. `None`, and nothing is changed, if it is damaged where it
+/// stands.
+pub(super) fn relocate(bytes: &[u8], from: &Place<'_>, to: &Place<'_>) -> Option<Vec<u8>> {
+    let (header, payload) = bytes.split_first_chunk::<HEADER_LEN>()?;
+    verify_checksum(header, payload, from).ok()?;
+    let mut bytes = bytes.to_vec();
+    let crc = checksum(&header[..CRC_AT], payload, to);
+    bytes[CRC_AT..HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
+    Some(bytes)
 }
 
 /// The one place that decides whether stored bytes are those that were written.

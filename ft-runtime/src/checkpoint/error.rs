@@ -52,6 +52,17 @@ pub enum StoreError {
         /// The newest one this build reads.
         supported: u32,
     },
+    /// The store has the tables of an earlier ft, and is used by processes that write as that one did.
+    OlderSchemaInUse {
+        /// The file.
+        path: PathBuf,
+        /// The schema version found.
+        found: u32,
+        /// The one that this build would bring it to.
+        supported: u32,
+        /// How many processes use it.
+        living: usize,
+    },
     /// The database would not promise to survive a power cut: a setting read back weaker than it was set.
     NotPowerSafe {
         /// The file.
@@ -62,6 +73,17 @@ pub enum StoreError {
         wanted: &'static str,
         /// What it read back as.
         found: String,
+    },
+    /// The store has fewer commits than were acknowledged: its log was damaged, or left behind when it was copied.
+    CommitsLost {
+        /// The file.
+        path: PathBuf,
+        /// The file that says how many were acknowledged.
+        mark: PathBuf,
+        /// So many were acknowledged.
+        acknowledged: u64,
+        /// So many are there.
+        found: u64,
     },
     /// The database's own structure is damaged.
     Damaged {
@@ -91,6 +113,37 @@ pub enum StoreError {
         /// The owner that holds it.
         owner: String,
     },
+    /// The run was cancelled.
+    RunCancelled {
+        /// The run.
+        run: String,
+    },
+    /// There is no such run, or it has not recorded such a step.
+    NoSuchStep {
+        /// The run.
+        run: String,
+        /// The step.
+        step: String,
+    },
+    /// There is a run of this name already.
+    RunExists {
+        /// The run.
+        run: String,
+    },
+    /// The name of a run to be made cannot be used.
+    BadName {
+        /// The name, cut if it is long.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A recorded step is damaged.
+    Unreadable {
+        /// The run.
+        run: String,
+        /// The step.
+        step: String,
+    },
     /// Reading, writing or syncing failed.
     Failed {
         /// The store.
@@ -100,6 +153,8 @@ pub enum StoreError {
         /// What the layer below said.
         reason: String,
     },
+    /// The deadline of the caller passed before the store answered. What it was asked to do is still done.
+    DeadlinePassed,
     /// The store was closed before it could answer.
     Closed {
         /// The store.
@@ -141,10 +196,22 @@ impl fmt::Display for StoreError {
                 "{} was written by a newer ft (schema {found}, this one reads up to {supported}) and was left as it is; update ft, or choose another store",
                 path.display()
             ),
+            Self::OlderSchemaInUse { path, found, supported, living } => write!(
+                f,
+                "{} has the tables of an earlier ft (schema {found}, this one brings it to {supported}) and {living} processes use it; end them, then start this one",
+                path.display()
+            ),
             Self::NotPowerSafe { path, pragma, wanted, found } => write!(
                 f,
                 "{} would not survive a power cut: `PRAGMA {pragma}` reads `{found}` where `{wanted}` is needed; put the store on a local file system",
                 path.display()
+            ),
+            Self::CommitsLost { path, mark, acknowledged, found } => write!(
+                f,
+                "the store {} holds {found} of {acknowledged} commits: its log {}-wal was damaged, or left behind when it was copied or restored, and steps recorded there would run again; put the log back, or delete {} to go on without them",
+                path.display(),
+                path.display(),
+                mark.display()
             ),
             Self::Damaged { path, reason } => write!(
                 f,
@@ -166,7 +233,21 @@ impl fmt::Display for StoreError {
             Self::RunBusy { run, owner } => {
                 write!(f, "run `{run}` is being executed by {owner}; wait for it to end, or stop that process")
             }
+            Self::RunCancelled { run } => {
+                write!(f, "run `{run}` was cancelled; nothing of this late write was kept")
+            }
+            Self::NoSuchStep { run, step } => {
+                write!(f, "there is no step `{step}` in run `{run}`; its recorded steps are in Store::steps")
+            }
+            Self::RunExists { run } => write!(f, "run `{run}` is there already; choose another name, or delete it"),
+            Self::BadName { name: _, reason } => f.write_str(reason),
+            Self::Unreadable { run, step } => {
+                write!(f, "step `{step}` of run `{run}` is damaged and was not copied; restore the store from a backup")
+            }
             Self::Failed { store, doing, reason } => write!(f, "{doing} failed on the store {store}: {reason}"),
+            Self::DeadlinePassed => f.write_str(
+                "the deadline of the caller passed before the store answered; what it was asked to do is still done, and the next call finds it",
+            ),
             Self::Closed { store } => {
                 write!(f, "the store {store} was closed before it could answer")
             }
@@ -200,6 +281,13 @@ pub enum CheckpointError {
         /// The function that asked for it now.
         now: String,
     },
+    /// The run was started with other arguments.
+    RunInputChanged {
+        /// The run.
+        run: String,
+        /// The names of those that differ.
+        arguments: Vec<String>,
+    },
     /// Another version of the code started the run.
     VersionChanged {
         /// The run.
@@ -213,6 +301,13 @@ pub enum CheckpointError {
     Cancelled {
         /// The run.
         run: String,
+    },
+    /// The run kept dying without getting any further, and waits for an operator.
+    Parked {
+        /// The run.
+        run: String,
+        /// How often it was recovered in vain.
+        recoveries: u32,
     },
     /// A step was recorded with other arguments.
     InputChanged {
@@ -327,9 +422,12 @@ impl Fault for CheckpointError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::RunBusy { .. }
-            | Self::Store(StoreError::Failed { .. } | StoreError::Locked { .. } | StoreError::RunBusy { .. }) => {
-                FaultKind::Transient
-            }
+            | Self::Store(
+                StoreError::Failed { .. }
+                | StoreError::Locked { .. }
+                | StoreError::RunBusy { .. }
+                | StoreError::DeadlinePassed,
+            ) => FaultKind::Transient,
             _ => FaultKind::Permanent,
         }
     }
@@ -351,11 +449,20 @@ impl fmt::Display for CheckpointError {
                 f,
                 "run `{run}` belongs to the function `{recorded}`, and `{now}` asked for it now; give each function its own run ids, or delete the old run"
             ),
+            Self::RunInputChanged { run, arguments } => write!(
+                f,
+                "run `{run}` was started with other arguments (`{}`); its records were not used; put what tells inputs apart into its id (`run = format!(..)`), leave out what does not decide the work, or has no order, as a `HashSet` (`skip(..)`), or delete the run",
+                arguments.join("`, `")
+            ),
             Self::VersionChanged { run, recorded, now } => write!(
                 f,
                 "run `{run}` was started by version {recorded} of its code and this is version {now}; finish it with version {recorded}, set `version = {recorded}` if the change does not matter to it, or delete the run"
             ),
             Self::Cancelled { run } => write!(f, "run `{run}` was cancelled; delete it to use its name again"),
+            Self::Parked { run, recoveries } => write!(
+                f,
+                "run `{run}` was recovered {recoveries} times in a row without getting any further, and is parked; find out what ends its process, then let it go on with Store::resume, or cancel it"
+            ),
             Self::InputChanged { run, step, recorded, now } => write!(
                 f,
                 "step `{step}` of run `{run}` was recorded with other arguments (fingerprint {recorded}, now {now}); its record was not used; give calls with different arguments different keys (`key = ..`), or leave arguments out that do not matter (`skip(..)`)"
@@ -416,7 +523,10 @@ impl Error for CheckpointError {
 
 impl From<StoreError> for CheckpointError {
     fn from(error: StoreError) -> Self {
-        Self::Store(error)
+        match error {
+            StoreError::RunCancelled { run } => Self::Cancelled { run },
+            error => Self::Store(error),
+        }
     }
 }
 
@@ -428,6 +538,6 @@ impl From<CheckpointError> for Rejected {
 
 impl From<StoreError> for Rejected {
     fn from(error: StoreError) -> Self {
-        CheckpointError::Store(error).into()
+        CheckpointError::from(error).into()
     }
 }

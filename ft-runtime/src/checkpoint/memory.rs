@@ -1,16 +1,18 @@
 //! A store in memory, for tests: the same behaviour as the durable ones, until the process ends.
 
+mod retention;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::backend::Backend;
+use super::envelope::relocate;
 use super::error::StoreError;
 use super::record::{
-    Appended, Claim, Claimed, Filter, Finish, Granted, Lease, Renewed, RunRecord, RunStatus, SaveState, StateRecord,
-    Step, StepRecord,
+    Appended, Claim, Claimed, Collected, Filter, Finish, Fork, Gc, Granted, Lease, Renewed, RunRecord, RunStatus,
+    SaveState, StateRecord, Step, StepRecord, UnixMillis, millis,
 };
 use super::ticket::Ticket;
-use super::{KEPT_RUNS, PRUNED_AT_ONCE};
 
 /// One owner's handle to a store in memory.
 #[derive(Debug)]
@@ -82,9 +84,9 @@ impl Backend for Memory {
 
     fn claim(&self, claim: Claim) -> Ticket<Claimed> {
         let mut shared = self.lock();
-        let claimed = shared.claim(&claim, &self.owner);
-        if matches!(claimed, Claimed::Granted(_)) {
-            shared.prune(claim.at, &claim.run);
+        let mut claimed = shared.claim(&claim, &self.owner);
+        if let Claimed::Granted(granted) = &mut claimed {
+            granted.forgotten = shared.prune(claim.at, &claim.run);
         }
         Ticket::ready(Ok(claimed))
     }
@@ -122,10 +124,12 @@ impl Backend for Memory {
         }))
     }
 
-    fn release(&self, lease: Lease) -> Ticket<()> {
+    fn release(&self, lease: Lease, at: UnixMillis) -> Ticket<()> {
         let mut shared = self.lock();
         if let Ok(run) = shared.held(&lease, &self.owner) {
             run.record.owner = None;
+            run.record.recoveries = 0;
+            run.record.updated_at = run.record.updated_at.max(at);
         }
         Ticket::ready(Ok(()))
     }
@@ -162,6 +166,39 @@ impl Backend for Memory {
         }
         Ticket::ready(Ok(shared.runs.remove(run).is_some()))
     }
+
+    fn cancel(&self, run: &str, at: UnixMillis) -> Ticket<bool> {
+        let mut shared = self.lock();
+        let Some(run) = shared.runs.get_mut(run).filter(|run| run.record.finished_at.is_none()) else {
+            return Ticket::ready(Ok(false));
+        };
+        run.record.status = RunStatus::Cancelled;
+        run.record.owner = None;
+        run.record.updated_at = run.record.updated_at.max(at);
+        run.record.finished_at = Some(at);
+        run.record.expires_at = Some(at.saturating_add(millis(run.record.keep_unfinished)));
+        run.states.clear();
+        Ticket::ready(Ok(true))
+    }
+
+    fn resume(&self, run: &str, at: UnixMillis) -> Ticket<bool> {
+        let mut shared = self.lock();
+        let Some(run) = shared.runs.get_mut(run).filter(|run| run.record.status == RunStatus::Parked) else {
+            return Ticket::ready(Ok(false));
+        };
+        run.record.status = RunStatus::Running;
+        run.record.recoveries = 0;
+        run.record.updated_at = run.record.updated_at.max(at);
+        Ticket::ready(Ok(true))
+    }
+
+    fn fork(&self, fork: Fork) -> Ticket<RunRecord> {
+        Ticket::ready(self.lock().fork(&fork))
+    }
+
+    fn gc(&self, gc: Gc) -> Ticket<Collected> {
+        Ticket::ready(Ok(self.lock().gc(&gc)))
+    }
 }
 
 impl Shared {
@@ -171,7 +208,8 @@ impl Shared {
         let Some(run) = self.runs.get_mut(&*claim.run) else {
             self.token = token;
             self.runs.insert(claim.run.to_string(), Run::new(claim, owner, token));
-            return Claimed::Granted(Granted { token, attempts: 1, incarnation: token, steps: Vec::new() });
+            let started = Granted { created_at: claim.at, ..Granted::new(token, 1, token, 0, Vec::new()) };
+            return Claimed::Granted(started);
         };
         let record = &mut run.record;
         let expired = record.expires_at.is_some_and(|at| at <= claim.at);
@@ -180,15 +218,22 @@ impl Shared {
         }
         match record.status {
             RunStatus::Cancelled => return Claimed::Cancelled,
+            RunStatus::Parked => return Claimed::Parked { recoveries: record.recoveries, now: false },
             RunStatus::Finished => {
                 if !claim.again && !expired {
+                    if let Some(refused) = claim.differing(&record.arguments) {
+                        return refused;
+                    }
                     return Claimed::Finished(run.output.clone().unwrap_or_default());
                 }
                 record.status = RunStatus::Running;
                 record.function = claim.function.to_string();
                 record.version = claim.version;
+                record.arguments = claim.arguments.clone();
                 record.incarnation = token;
                 record.attempts = 0;
+                record.steps = 0;
+                record.recoveries = 0;
                 record.output_len = None;
                 run.output = None;
                 record.created_at = claim.at;
@@ -205,24 +250,36 @@ impl Shared {
                 if record.version != claim.version {
                     return Claimed::OtherVersion { recorded: record.version };
                 }
+                if let Some(refused) = claim.differing(&record.arguments) {
+                    return refused;
+                }
+                if record.arguments.is_empty() {
+                    record.arguments = claim.arguments.clone();
+                }
+                if record.owner.as_ref().is_some_and(|dead| dead != owner) {
+                    if record.recoveries >= claim.max_recoveries {
+                        record.status = RunStatus::Parked;
+                        record.owner = None;
+                        return Claimed::Parked { recoveries: record.recoveries, now: true };
+                    }
+                    record.recoveries += 1;
+                }
             }
         }
         record.owner = Some(owner.to_owned());
+        record.keep_unfinished = claim.keep_unfinished;
         record.token = token;
         self.token = token;
         record.attempts += 1;
         record.updated_at = claim.at;
-        Claimed::Granted(Granted {
-            token: record.token,
-            attempts: record.attempts,
-            incarnation: record.incarnation,
-            steps: run.steps.clone(),
-        })
+        let granted = Granted::new(token, record.attempts, record.incarnation, record.steps, run.steps.clone());
+        Claimed::Granted(Granted { created_at: record.created_at, ..granted })
     }
 
     fn append(&mut self, step: Step, owner: &str) -> Appended {
         let run = match self.held(&step.lease, owner) {
             Ok(run) => run,
+            Err(StoreError::RunCancelled { .. }) => return Appended::Cancelled,
             Err(StoreError::Fenced { owner, .. }) => return Appended::Fenced { owner },
             Err(_) => return Appended::Fenced { owner: None },
         };
@@ -231,22 +288,26 @@ impl Shared {
         }
         run.places.insert(Arc::clone(&step.key), run.steps.len());
         let seq = run.steps.len() as u64 + 1;
+        run.touch(step.at);
         run.steps.push(StepRecord::new(seq, step));
+        run.record.steps = seq;
         Appended::Recorded { seq }
     }
 
     fn put_state(&mut self, state: SaveState, owner: &str) -> Result<(), StoreError> {
         let run = self.held(&state.lease, owner)?;
-        let Some(value) = state.value.take() else {
+        let Some((generation, value)) = state.value.take() else {
             return Ok(());
         };
-        let older = run.states.iter().filter(|old| {
-            old.name == state.name && old.generation < state.generation && Some(old.generation) != state.bad
-        });
+        let older = run
+            .states
+            .iter()
+            .filter(|old| old.name == state.name && old.generation < generation && Some(old.generation) != state.bad);
         let kept = older.map(|old| old.generation).max();
         run.states.retain(|old| old.name != state.name || Some(old.generation) == kept);
         let steps = run.steps.len() as u64;
-        run.states.push(StateRecord::new(state, value, steps));
+        run.touch(state.at);
+        run.states.push(StateRecord::new(state, (generation, value), steps));
         Ok(())
     }
 
@@ -257,6 +318,9 @@ impl Shared {
         let holds = run.record.token == lease.token
             && run.record.owner.as_deref() == Some(owner)
             && run.record.status == RunStatus::Running;
+        if run.record.status == RunStatus::Cancelled {
+            return Err(StoreError::RunCancelled { run: lease.run.to_string() });
+        }
         if holds { Ok(run) } else { Err(fenced(run.record.owner.clone())) }
     }
 
@@ -265,29 +329,32 @@ impl Shared {
         self.living.contains(owner).then(|| owner.clone())
     }
 
-    fn prune(&mut self, now: i64, claimed: &str) {
-        let expired: Vec<String> = self
-            .runs
-            .values()
-            .map(|run| &run.record)
-            .filter(|run| run.expires_at.is_some_and(|at| at <= now) && run.run != claimed)
-            .take(PRUNED_AT_ONCE)
-            .map(|run| run.run.clone())
-            .collect();
-        for run in expired {
-            self.runs.remove(&run);
+    fn fork(&mut self, fork: &Fork) -> Result<RunRecord, StoreError> {
+        if self.runs.contains_key(&fork.into) {
+            return Err(StoreError::RunExists { run: fork.into.clone() });
         }
-        if self.runs.len() <= KEPT_RUNS {
-            return;
+        let found = self.runs.get(&fork.run).and_then(|run| Some((run, *run.places.get(&*fork.from)?)));
+        let Some((origin, before)) = found else {
+            return Err(StoreError::NoSuchStep { run: fork.run.clone(), step: fork.from.clone() });
+        };
+        let token = self.token + 1;
+        let mut run = Run {
+            record: fork.record(&origin.record, token, before as u64),
+            output: None,
+            steps: origin.steps[..before].to_vec(),
+            places: HashMap::new(),
+            states: Vec::new(),
+        };
+        for (place, step) in run.steps.iter_mut().enumerate() {
+            let (from, to) = fork.places(step, origin.record.incarnation, token);
+            step.value = relocate(&step.value, &from, &to).ok_or_else(|| fork.damaged(step))?.into();
+            step.token = token;
+            run.places.insert(Arc::clone(&step.key), place);
         }
-        let mut finished: Vec<_> =
-            self.runs.values().filter_map(|run| Some((run.record.finished_at?, run.record.run.clone()))).collect();
-        if let Some(excess) = finished.len().checked_sub(KEPT_RUNS) {
-            finished.sort_unstable();
-            for (_, run) in finished.into_iter().take(excess) {
-                self.runs.remove(&run);
-            }
-        }
+        let record = run.record.clone();
+        self.token = token;
+        self.runs.insert(fork.into.clone(), run);
+        Ok(record)
     }
 }
 
@@ -299,6 +366,15 @@ impl Run {
             steps: Vec::new(),
             places: HashMap::new(),
             states: Vec::new(),
+        }
+    }
+
+    /// Says that the run was recorded in; within the hour it is left at that.
+    fn touch(&mut self, at: UnixMillis) {
+        self.record.recoveries = 0;
+        const HOUR: i64 = 60 * 60 * 1000;
+        if self.record.updated_at < at - HOUR {
+            self.record.updated_at = at;
         }
     }
 }

@@ -67,6 +67,21 @@ pub(crate) fn is_alive(directory: &Path, id: &str) -> io::Result<bool> {
     }
 }
 
+/// How many owners live. Called under the store's write lock.
+pub(crate) fn living(directory: &Path) -> io::Result<usize> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    let mut living = 0;
+    for entry in entries {
+        let entry = entry?;
+        living += usize::from(is_alive(directory, &entry.file_name().to_string_lossy())?);
+    }
+    Ok(living)
+}
+
 /// Removes the files of dead owners. Called under the store's write lock.
 pub(crate) fn sweep(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {

@@ -4,8 +4,8 @@ use super::fingerprint::InputHash;
 
 /// Where a sealed value stands: what identifies it in the store, and makes it that value and no other.
 ///
-/// The checksum covers it. It is fed as one byte of kind, then each field in the order below: a number or a fingerprint
-/// as its little-endian bytes, a text behind its length as a `u64`. An authenticated cipher takes the same bytes as its
+/// The checksum covers it. It is fed as one byte of kind, then each field its numbers first and then the others in the order below: a number or a
+/// fingerprint as its little-endian bytes, a text behind its length as a `u64`. An authenticated cipher takes the same bytes as its
 /// associated data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place<'a> {
@@ -20,8 +20,18 @@ pub enum Place<'a> {
         /// Fingerprint of its arguments.
         input: InputHash,
     },
-    /// A version of a saved state (kind 2). Its generation is not part of it: a newer value may take the place of one
-    /// that waits to be written, after both were sealed.
+    /// A version of a saved state, without its number (kind 2): what the first schema of the SQLite store held.
+    Unnumbered {
+        /// The token of the claim that started the run.
+        incarnation: u64,
+        /// The run.
+        run: &'a str,
+        /// Name of the state.
+        name: &'a str,
+        /// Name of its type.
+        type_name: &'a str,
+    },
+    /// A version of a saved state (kind 4).
     State {
         /// The token of the claim that started the run.
         incarnation: u64,
@@ -31,6 +41,8 @@ pub enum Place<'a> {
         name: &'a str,
         /// Name of its type.
         type_name: &'a str,
+        /// The number of the version.
+        generation: u64,
     },
     /// The result of a run (kind 3).
     Output {
@@ -48,8 +60,12 @@ impl Place<'_> {
         };
         match *self {
             Self::Step { incarnation, .. } => head(1, incarnation),
-            Self::State { incarnation, .. } => head(2, incarnation),
+            Self::Unnumbered { incarnation, .. } => head(2, incarnation),
+            Self::State { incarnation, .. } => head(4, incarnation),
             Self::Output { .. } => sink(&[3]),
+        }
+        if let Self::State { generation, .. } = self {
+            sink(&generation.to_le_bytes());
         }
         let mut text = |text: &str| {
             sink(&(text.len() as u64).to_le_bytes());
@@ -61,7 +77,9 @@ impl Place<'_> {
                 text(key);
                 sink(input.as_bytes());
             }
-            Self::State { run, name, type_name, .. } => [run, name, type_name].into_iter().for_each(text),
+            Self::Unnumbered { run, name, type_name, .. } | Self::State { run, name, type_name, .. } => {
+                [run, name, type_name].into_iter().for_each(text);
+            }
             Self::Output { run } => text(run),
         }
     }
@@ -79,9 +97,11 @@ mod tests {
             Place::Step { incarnation: 0, run: "a", key: "bc", input: one },
             Place::Step { incarnation: 0, run: "ab", key: "c", input: two },
             Place::Step { incarnation: 1, run: "ab", key: "c", input: one },
-            Place::State { incarnation: 0, run: "ab", name: "c", type_name: "d" },
-            Place::State { incarnation: 0, run: "ab", name: "cd", type_name: "" },
-            Place::State { incarnation: 1, run: "ab", name: "c", type_name: "d" },
+            Place::Unnumbered { incarnation: 0, run: "ab", name: "c", type_name: "d" },
+            Place::State { incarnation: 0, run: "ab", name: "c", type_name: "d", generation: 0 },
+            Place::State { incarnation: 0, run: "ab", name: "c", type_name: "d", generation: 1 },
+            Place::State { incarnation: 0, run: "ab", name: "cd", type_name: "", generation: 0 },
+            Place::State { incarnation: 1, run: "ab", name: "c", type_name: "d", generation: 0 },
             Place::Output { run: "ab" },
             Place::Output { run: "a" },
         ];

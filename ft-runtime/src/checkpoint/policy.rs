@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::record::{KEEP_UNFINISHED, MAX_RECOVERIES};
 use super::run::RunCall;
 use super::step::StepCall;
 
@@ -21,6 +22,8 @@ use super::step::StepCall;
 /// |---|---|
 /// | [`version`](Self::version) | 0 |
 /// | [`keep`](Self::keep) | 7 days |
+/// | [`keep_unfinished`](Self::keep_unfinished) | 90 days |
+/// | [`max_recoveries`](Self::max_recoveries) | 10 |
 /// | [`again`](Self::again) | [`Again::AfterKeep`] |
 /// | [`require_run`](Self::require_run) | `false` |
 /// | [`every`](Self::every) | [`Every::Auto`] |
@@ -44,6 +47,8 @@ use super::step::StepCall;
 pub struct Checkpoint {
     pub(super) version: u16,
     pub(super) keep: Duration,
+    pub(super) keep_unfinished: Duration,
+    pub(super) max_recoveries: u32,
     pub(super) again: Again,
     pub(super) require_run: bool,
     pub(super) every: Every,
@@ -64,8 +69,9 @@ pub enum Again {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Every {
-    /// By itself: when at least a second has passed, and longer where a save takes long, so that saving takes at most
-    /// 3.5 % of the time.
+    /// By itself: so often that the least time is lost to saving and to doing again what was not saved (Daly's interval),
+    /// from what a save costs and how often the run has failed. Between a second and 15 minutes, or longer where saving
+    /// would take more than 3.5 % of the time.
     #[default]
     Auto,
     /// At every so many marks.
@@ -81,6 +87,8 @@ impl Checkpoint {
         Self {
             version: 0,
             keep: Duration::from_secs(7 * 24 * 60 * 60),
+            keep_unfinished: KEEP_UNFINISHED,
+            max_recoveries: MAX_RECOVERIES,
             again: Again::AfterKeep,
             require_run: false,
             every: Every::Auto,
@@ -105,6 +113,21 @@ impl Checkpoint {
     #[must_use]
     pub const fn keep(self, keep: Duration) -> Self {
         Self { keep, ..self }
+    }
+
+    /// How long a run that failed, or whose process died, waits to be resumed before it is forgotten. Counted from when it
+    /// was last touched: started, resumed, recorded in, given back. An event names each run that is forgotten.
+    #[must_use]
+    pub const fn keep_unfinished(self, keep: Duration) -> Self {
+        Self { keep_unfinished: keep, ..self }
+    }
+
+    /// How often in a row a run is taken over from a process that died, while it records nothing new, before it is parked:
+    /// what kills its process would go on doing so. A parked run is refused until somebody lets it
+    /// [`resume`](super::Store::resume); an event reports it. `u32::MAX` for never.
+    #[must_use]
+    pub const fn max_recoveries(self, recoveries: u32) -> Self {
+        Self { max_recoveries: recoveries, ..self }
     }
 
     /// Whether a finished run starts again at the next call.

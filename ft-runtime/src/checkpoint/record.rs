@@ -2,11 +2,20 @@
 //!
 //! Fields may be added, so each is made by its constructor and changed field by field.
 
+mod claim;
+mod fork;
+mod retention;
+mod run;
 mod states;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub use self::claim::{Claim, Claimed, Granted};
+pub(crate) use self::claim::{KEEP_UNFINISHED, MAX_RECOVERIES};
+pub use self::fork::Fork;
+pub use self::retention::{Collected, Excess, Forgotten, Gc};
+pub use self::run::{RunRecord, RunStatus};
 pub use self::states::{Newest, SaveState, StateRecord};
 use super::fingerprint::InputHash;
 
@@ -37,78 +46,6 @@ impl Lease {
     /// The right that a claim of `run` was granted with `token`.
     pub fn new(run: impl Into<Arc<str>>, token: u64) -> Self {
         Self { run: run.into(), token }
-    }
-}
-
-/// Asks to execute a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Claim {
-    /// The run.
-    pub run: Arc<str>,
-    /// The function that executes it: the run belongs to the first one that claims it.
-    pub function: Arc<str>,
-    /// Version of the code that claims it.
-    pub version: u32,
-    /// A finished run starts again instead of answering.
-    pub again: bool,
-    /// The time of day, for expiry. A store with a clock of its own uses that.
-    pub at: UnixMillis,
-}
-
-impl Claim {
-    /// Asks for `run` now, by version 0 of `function`, not again if it is finished.
-    pub fn new(run: impl Into<Arc<str>>, function: impl Into<Arc<str>>) -> Self {
-        Self { run: run.into(), function: function.into(), version: 0, again: false, at: unix_now() }
-    }
-}
-
-/// The answer to a [`Claim`]. Nothing was changed unless it is `Granted`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Claimed {
-    /// The run is the claimer's, until it is finished or released.
-    Granted(Granted),
-    /// The run is finished, and this is its sealed output.
-    Finished(Arc<[u8]>),
-    /// The run was cancelled.
-    Cancelled,
-    /// A living owner executes the run.
-    Busy {
-        /// That owner.
-        owner: String,
-    },
-    /// The run belongs to another function.
-    OtherFunction {
-        /// That function.
-        recorded: String,
-    },
-    /// Another version of the code started the run.
-    OtherVersion {
-        /// That version.
-        recorded: u32,
-    },
-}
-
-/// A run that was claimed, with all that is recorded of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Granted {
-    /// What to write with from now on.
-    pub token: u64,
-    /// How often the run was claimed since it was started, this time included.
-    pub attempts: u32,
-    /// Which start of the run this is: the token of the claim that started it, which no other start in the store has.
-    pub incarnation: u64,
-    /// Its recorded steps, in the order in which they were recorded.
-    pub steps: Vec<StepRecord>,
-}
-
-impl Granted {
-    /// A grant of a run that has recorded `steps`.
-    #[must_use]
-    pub fn new(token: u64, attempts: u32, incarnation: u64, steps: Vec<StepRecord>) -> Self {
-        Self { token, attempts, incarnation, steps }
     }
 }
 
@@ -182,6 +119,8 @@ pub enum Appended {
     },
     /// The key was recorded before; that record stands.
     Already(StepRecord),
+    /// The run was cancelled; nothing was written.
+    Cancelled,
     /// The writer does not hold the run any more; nothing was written.
     Fenced {
         /// Who holds it now, if anyone does.
@@ -207,94 +146,6 @@ impl Finish {
     /// Ends a run now; its output is kept until the run is started again.
     pub fn new(lease: Lease, output: impl Into<Arc<[u8]>>) -> Self {
         Self { lease, output: output.into(), expires_at: None, at: unix_now() }
-    }
-}
-
-/// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum RunStatus {
-    /// Started, not finished; being executed if it has an owner.
-    Running,
-    /// Ended with a result.
-    Finished,
-    /// Ended by an operator.
-    Cancelled,
-}
-
-impl RunStatus {
-    /// The name that stands in the store.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Finished => "finished",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Running, Self::Finished, Self::Cancelled].into_iter().find(|status| status.as_str() == name)
-    }
-}
-
-/// What the store knows of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RunRecord {
-    /// The run's id.
-    pub run: String,
-    /// The function that it belongs to.
-    pub function: String,
-    /// Version of the code that started it.
-    pub version: u32,
-    /// Where it stands.
-    pub status: RunStatus,
-    /// Who executes it, if anyone does.
-    pub owner: Option<String>,
-    /// The token of its last claim.
-    pub token: u64,
-    /// How often it was claimed since it was started.
-    pub attempts: u32,
-    /// Which start of the run this is: the token of the claim that started it, which no other start in the store has.
-    pub incarnation: u64,
-    /// Bytes of its sealed output, if it is finished; [`Store::output`](super::Store::output) reads them.
-    pub output_len: Option<u64>,
-    /// When it was started.
-    pub created_at: UnixMillis,
-    /// When it was last claimed or finished.
-    pub updated_at: UnixMillis,
-    /// When it finished.
-    pub finished_at: Option<UnixMillis>,
-    /// When its output may be forgotten.
-    pub expires_at: Option<UnixMillis>,
-}
-
-impl RunRecord {
-    /// A run that `owner` starts with this claim and this token.
-    ///
-    /// ```
-    /// use ft_runtime::checkpoint::{Claim, RunRecord, RunStatus};
-    ///
-    /// let run = RunRecord::started(&Claim::new("order-42", "place_order"), "owner", 7);
-    /// assert_eq!((run.status, run.token, run.attempts, run.incarnation), (RunStatus::Running, 7, 1, 7));
-    /// ```
-    pub fn started(claim: &Claim, owner: impl Into<String>, token: u64) -> Self {
-        Self {
-            run: claim.run.to_string(),
-            function: claim.function.to_string(),
-            version: claim.version,
-            status: RunStatus::Running,
-            owner: Some(owner.into()),
-            token,
-            attempts: 1,
-            incarnation: token,
-            output_len: None,
-            created_at: claim.at,
-            updated_at: claim.at,
-            finished_at: None,
-            expires_at: None,
-        }
     }
 }
 

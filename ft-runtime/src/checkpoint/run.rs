@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::task::{self, Poll, ready};
 
 use super::active::Run;
+use super::arguments::Arguments;
 use super::envelope::{self, EnvelopeError, Place};
 use super::error::{CheckpointError, StoreError};
+use super::fingerprint::InputHash;
 use super::record::{Claim, Claimed, Finish, Granted, Lease, millis, unix_now};
 use super::store::Store;
 use super::ticket::Ticket;
 use super::value::{Read, Recorded, Seal, check_name, read};
-use super::{Again, Checkpoint};
+use super::{Again, Checkpoint, POLICY};
 use crate::context::Context;
+use crate::observe::{self, What};
 use crate::outcome::Refusable;
 use crate::rejected::{FromRejected, Rejected};
 use crate::site::{Entered, Site};
@@ -25,17 +28,25 @@ pub struct RunCall {
     policy: Checkpoint,
     id: String,
     function: &'static str,
+    arguments: Arguments,
 }
 
 impl RunCall {
     pub(super) fn new(policy: Checkpoint, id: String) -> Self {
-        Self { policy, id, function: "run" }
+        Self { policy, id, function: "run", arguments: Arguments::default() }
     }
 
     /// The function that the run belongs to: another one that asks for the same id is refused. `run` by default.
     #[must_use]
     pub fn named(self, function: &'static str) -> Self {
         Self { function, ..self }
+    }
+
+    /// An argument of the function, by [`fingerprint_of!`](crate::fingerprint_of): a run that was started with another one is
+    /// refused, finished or not, unless it goes [`again`](Checkpoint::again). Without a fingerprint it is not compared.
+    #[must_use]
+    pub fn argument(self, name: &'static str, fingerprint: Option<InputHash>) -> Self {
+        Self { arguments: self.arguments.with(name, fingerprint), ..self }
     }
 
     /// The session of one call that returns `R`.
@@ -85,16 +96,15 @@ impl<T, E> RunSession<T, E> {
     /// The body's own error, which leaves the run resumable; or a [`Rejected::Checkpoint`]. A body that returns `Ok`
     /// while steps of it are still executing is [`CheckpointError::StepsExecuting`].
     pub async fn run<F: Future<Output = Result<T, E>>>(self, body: F) -> Result<T, E> {
-        let opened = match self.claim() {
-            Ok(claiming) => {
-                let store = claiming.store.clone();
-                match claiming.await {
-                    Ok(claimed) => self.open(store, claimed),
-                    Err(error) => Err(error.into()),
-                }
+        let claimed = async {
+            let store = self.store()?;
+            if let Some(room) = store.backend().full() {
+                room.await?;
             }
-            Err(error) => Err(error),
+            let claimed = self.claim(&store).await?;
+            self.open(store, claimed)
         };
+        let opened = claimed.await;
         let held = match opened {
             Ok(Opened::Execute(held)) => held,
             Ok(Opened::Answer(value)) => return Ok(value),
@@ -114,9 +124,11 @@ impl<T, E> RunSession<T, E> {
     ///
     /// The body's own error, which leaves the run resumable; or a [`Rejected::Checkpoint`].
     pub fn run_blocking(self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        let opened = self.claim().and_then(|claiming| {
-            let store = claiming.store.clone();
-            let claimed = claiming.wait()?;
+        let opened = self.store().and_then(|store| {
+            if let Some(room) = store.backend().full() {
+                room.wait()?;
+            }
+            let claimed = self.claim(&store).wait()?;
             self.open(store, claimed)
         });
         let held = match opened {
@@ -132,19 +144,25 @@ impl<T, E> RunSession<T, E> {
         self.close(held, finished)
     }
 
-    fn claim(&self) -> Result<Claiming, CheckpointError> {
+    fn store(&self) -> Result<Store, CheckpointError> {
         check_name("run", &self.call.id)?;
-        let store = Store::current()?;
+        Ok(Store::current()?)
+    }
+
+    fn claim(&self, store: &Store) -> Claiming {
         let run: Arc<str> = self.call.id.as_str().into();
         let claim = Claim {
             run: Arc::clone(&run),
             function: self.call.function.into(),
             version: self.call.policy.version.into(),
+            arguments: self.call.arguments.clone(),
             again: self.call.policy.again == Again::Always,
+            max_recoveries: self.call.policy.max_recoveries,
+            keep_unfinished: self.call.policy.keep_unfinished,
             at: unix_now(),
         };
         let ticket = store.backend().claim(claim);
-        Ok(Claiming { ticket: Some(ticket), store, run })
+        Claiming { ticket: Some(ticket), store: store.clone(), run }
     }
 
     fn open(&self, store: Store, claimed: Claimed) -> Result<Opened<T>, CheckpointError> {
@@ -163,10 +181,17 @@ impl<T, E> RunSession<T, E> {
                 Err(error) => Err(error.about(&run, "the result".into(), now)),
             },
             Claimed::Cancelled => Err(CheckpointError::Cancelled { run }),
+            Claimed::Parked { recoveries, now } => {
+                if now {
+                    observe::emit(self.site, POLICY, What::Parked { run: &run, recoveries });
+                }
+                Err(CheckpointError::Parked { run, recoveries })
+            }
             Claimed::Busy { owner } => Err(CheckpointError::RunBusy { run, owner }),
             Claimed::OtherFunction { recorded } => {
                 Err(CheckpointError::RunIdReused { run, recorded, now: self.call.function.into() })
             }
+            Claimed::OtherArguments { differ } => Err(CheckpointError::RunInputChanged { run, arguments: differ }),
             Claimed::OtherVersion { recorded } => {
                 Err(CheckpointError::VersionChanged { run, recorded, now: now.into() })
             }
@@ -214,11 +239,20 @@ struct Claiming {
 }
 
 impl Claiming {
-    fn wait(mut self) -> Result<Claimed, CheckpointError> {
-        match self.ticket.take() {
-            Some(ticket) => Ok(ticket.wait()?),
-            None => unreachable!("the ticket is taken only here, and by the drop afterwards"),
+    fn wait(mut self) -> Result<Claimed, StoreError> {
+        let Some(ticket) = &mut self.ticket else {
+            unreachable!("the ticket is taken only here, and by the drop afterwards")
+        };
+        let answer = ticket.wait_mut();
+        self.answered(answer)
+    }
+
+    /// Too late for the caller, a claim may still be granted.
+    fn answered(&mut self, answer: Result<Claimed, StoreError>) -> Result<Claimed, StoreError> {
+        if answer != Err(StoreError::DeadlinePassed) {
+            self.ticket = None;
         }
+        answer
     }
 }
 
@@ -228,8 +262,7 @@ impl Future for Claiming {
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let Some(ticket) = &mut self.ticket else { return Poll::Pending };
         let answer = ready!(Pin::new(ticket).poll(cx));
-        self.ticket = None;
-        Poll::Ready(answer)
+        Poll::Ready(self.answered(answer))
     }
 }
 
@@ -240,7 +273,7 @@ impl Drop for Claiming {
         let (backend, run) = (Arc::downgrade(self.store.backend()), Arc::clone(&self.run));
         ticket.abandon(move |claimed| {
             if let (Ok(Claimed::Granted(Granted { token, .. })), Some(backend)) = (claimed, backend.upgrade()) {
-                drop(backend.release(Lease { run, token }));
+                drop(backend.release(Lease { run, token }, unix_now()));
             }
         });
     }

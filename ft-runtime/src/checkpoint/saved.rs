@@ -79,8 +79,8 @@ struct Link {
 
 impl Link {
     /// Where the versions of the state stand.
-    fn place<'a>(&'a self, type_name: &'a str) -> Place<'a> {
-        Place::State { incarnation: self.run.incarnation, run: self.run.id(), name: &self.name, type_name }
+    fn place<'a>(&'a self, type_name: &'a str, generation: u64) -> Place<'a> {
+        Place::State { incarnation: self.run.incarnation, run: self.run.id(), name: &self.name, type_name, generation }
     }
 }
 
@@ -155,7 +155,7 @@ impl<T: Recorded + Default> Saved<T> {
             touched: false,
             unsaved: false,
             left: Cadence::first_look(link.run.every),
-            cadence: Cadence::new(link.run.every),
+            cadence: Cadence::new(link.run.every, link.run.between_failures),
             link,
             _open: open,
             seal: envelope::seal::<T>,
@@ -168,7 +168,7 @@ impl<T: Recorded + Default> Saved<T> {
 fn read<T: Recorded>(link: &Link, version: &StateRecord) -> Result<T, CheckpointError> {
     let (run, now) = (link.run.id(), link.run.version);
     let what = || format!("saved state `{}`", link.name);
-    let place = link.place(&version.type_name);
+    let place = link.place(&version.type_name, version.generation);
     let envelope = Envelope::parse(&version.value, &place).map_err(|error| error.about(run, what(), now))?;
     let (recorded_type, now_type) = (bare(&version.type_name), bare(type_name::<T>()));
     let decode = |reason| CheckpointError::Decode {
@@ -240,7 +240,7 @@ impl<T> Saved<T> {
 
     fn start_commit(&mut self) -> Result<Committing, CheckpointError> {
         let sealed = self.sealed()?;
-        self.link.newest.put(sealed);
+        self.link.newest.put(self.generation, sealed);
         self.touched = false;
         self.unsaved = false;
         Ok(Committing::new(self.ask_to_write(), &self.link.failure))
@@ -274,27 +274,28 @@ impl<T> Saved<T> {
     fn hand_over(&mut self) -> Result<(), CheckpointError> {
         let sealed = self.sealed()?;
         self.unsaved = false;
-        if self.link.newest.put(sealed) {
+        if self.link.newest.put(self.generation, sealed) {
             let failure = Arc::clone(&self.link.failure);
             self.ask_to_write().abandon(move |answer| failure.note(answer));
         }
         Ok(())
     }
 
-    fn sealed(&self) -> Result<Arc<[u8]>, CheckpointError> {
+    /// The value as a new version, which is a number further than the last one even if that was never written.
+    fn sealed(&mut self) -> Result<Arc<[u8]>, CheckpointError> {
         let run = &self.link.run;
-        let sealed = (self.seal)(&self.value, run.version, &self.link.place(type_name::<T>()))
+        let generation = self.generation + 1;
+        let sealed = (self.seal)(&self.value, run.version, &self.link.place(type_name::<T>(), generation))
             .map_err(|error| error.about(run.id(), format!("saved state `{}`", self.link.name), run.version))?;
+        self.generation = generation;
         Ok(sealed.into())
     }
 
-    fn ask_to_write(&mut self) -> Ticket<()> {
-        self.generation += 1;
+    fn ask_to_write(&self) -> Ticket<()> {
         let link = &self.link;
         link.run.store.backend().put_state(SaveState {
             lease: link.run.lease.clone(),
             name: Arc::clone(&link.name),
-            generation: self.generation,
             bad: self.bad,
             type_name: type_name::<T>(),
             value: Arc::clone(&link.newest),

@@ -1,9 +1,14 @@
 //! The embedded store: SQLite in WAL mode with `synchronous=FULL`, one writer thread, group commit.
 //!
-//! Every request goes through the writer thread, which takes all that is queued, executes it in one transaction and
+//! Every write goes through the writer thread, which takes all that is queued, executes it in one transaction and
 //! answers after the commit returned: one sync for one producer's step, and one for the steps of 64 producers. Several
-//! processes may open the same file; each has a writer of its own, and SQLite's lock takes turns between them.
+//! processes may open the same file; each has a writer of its own, and SQLite's lock takes turns between them. Reads have a
+//! thread and a connection of their own, which cannot write.
 
+mod callers;
+mod mark;
+mod queue;
+mod reader;
 mod requests;
 mod schema;
 mod writer;
@@ -16,13 +21,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
-use self::requests::{Ask, Job};
-use self::writer::{Queue, Writer};
+use self::mark::Mark;
+use self::queue::Queue;
+use self::reader::Reads;
+use self::requests::{Ask, Job, Look};
+use self::writer::{Writer, poison};
 use super::backend::Backend;
 use super::error::StoreError;
 use super::owner::Owner;
 use super::record::{
-    Appended, Claim, Claimed, Filter, Finish, Lease, Renewed, RunRecord, SaveState, StateRecord, Step, StepRecord,
+    Appended, Claim, Claimed, Collected, Filter, Finish, Fork, Gc, Lease, Renewed, RunRecord, SaveState, StateRecord,
+    Step, StepRecord, UnixMillis,
 };
 use super::ticket::{Ticket, ticket};
 
@@ -31,6 +40,8 @@ pub(crate) struct Sqlite {
     url: String,
     owner: String,
     queue: Arc<Queue>,
+    reads: Arc<Reads>,
+    reader: Option<JoinHandle<()>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -54,8 +65,16 @@ impl Sqlite {
     /// Opens a store as another process would.
     pub(crate) fn open_as_new_owner(path: &Path) -> Result<Self, StoreError> {
         let path = prepare(path)?;
-        let mut connection = schema::connect(&path)?;
         let owners = beside(&path, ".owners");
+        let mut connection = schema::connect(&path, &owners)?;
+        // A log that has lost something stays as it is.
+        let mark = match Mark::open(beside(&path, ".mark"), &path, &connection) {
+            Ok(mark) => mark,
+            Err(error) => {
+                poison(connection);
+                return Err(error);
+            }
+        };
         let owner = enter(&mut connection, &path, &owners)?;
         // The names of the database and its log must survive a power cut as well as what is in them.
         sync_directory(&path)?;
@@ -63,11 +82,21 @@ impl Sqlite {
         let id = owner.id().to_owned();
         let url = format!("sqlite:{}", path.display());
         let queue = Arc::new(Queue::new(url.clone()));
-        let writer = Writer::new(connection, path.clone(), owners, owner, Arc::clone(&queue));
-        let writer = thread::Builder::new().name("ft-store".into()).spawn(move || writer.run()).map_err(|error| {
-            StoreError::Failed { store: url.clone(), doing: "starting the writer thread", reason: error.to_string() }
-        })?;
-        Ok(Self { url, owner: id, queue, writer: Some(writer) })
+        let reads = Arc::new(Reads::new(url.clone(), Arc::clone(&queue)));
+        let writer = Writer::new(connection, mark, path.clone(), owners, owner, Arc::clone(&queue));
+        let mut store = Self { url, owner: id, queue, reads, reader: None, writer: None };
+        store.writer = Some(store.start("ft-store", move || writer.run())?);
+        let reads = Arc::clone(&store.reads);
+        store.reader = Some(store.start("ft-store-read", move || reads.run(&path))?);
+        Ok(store)
+    }
+
+    fn start(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+        thread::Builder::new().name(name.into()).spawn(work).map_err(|error| StoreError::Failed {
+            store: self.url.clone(),
+            doing: "starting its threads",
+            reason: error.to_string(),
+        })
     }
 
     /// Makes the next commit of this handle fail, as a full or broken disk would.
@@ -88,6 +117,12 @@ impl Sqlite {
         self.queue.while_stalled(work)
     }
 
+    /// Keeps the writer from taking what is queued, until it is told otherwise.
+    #[cfg(test)]
+    pub(crate) fn stall(&self, stalled: bool) {
+        self.queue.stall(stalled);
+    }
+
     /// A request that changes something and panics.
     #[cfg(test)]
     pub(crate) fn panic(&self) -> Ticket<()> {
@@ -99,6 +134,12 @@ impl Sqlite {
         self.queue.push(Box::new(Job::new(ask, reply)));
         ticket
     }
+
+    fn look<L: Look>(&self, look: L) -> Ticket<L::Answer> {
+        let (reply, ticket) = ticket();
+        self.reads.push(look, reply);
+        ticket
+    }
 }
 
 impl Backend for Sqlite {
@@ -108,6 +149,10 @@ impl Backend for Sqlite {
 
     fn owner(&self) -> &str {
         &self.owner
+    }
+
+    fn full(&self) -> Option<Ticket<()>> {
+        self.queue.full()
     }
 
     fn claim(&self, claim: Claim) -> Ticket<Claimed> {
@@ -123,15 +168,15 @@ impl Backend for Sqlite {
     }
 
     fn states(&self, run: &str, name: &str) -> Ticket<Vec<StateRecord>> {
-        self.ask(requests::States { run: run.to_owned(), name: name.to_owned() })
+        self.look(requests::States { run: run.to_owned(), name: name.to_owned() })
     }
 
     fn finish(&self, finish: Finish) -> Ticket<()> {
         self.ask(finish)
     }
 
-    fn release(&self, lease: Lease) -> Ticket<()> {
-        self.ask(requests::Release(lease))
+    fn release(&self, lease: Lease, at: UnixMillis) -> Ticket<()> {
+        self.ask(requests::Release(lease, at))
     }
 
     fn renew(&self) -> Ticket<Renewed> {
@@ -140,34 +185,54 @@ impl Backend for Sqlite {
     }
 
     fn list(&self, filter: Filter) -> Ticket<Vec<RunRecord>> {
-        self.ask(filter)
+        self.look(filter)
     }
 
     fn output(&self, run: &str) -> Ticket<Option<Arc<[u8]>>> {
-        self.ask(requests::Output(run.to_owned()))
+        self.look(requests::Output(run.to_owned()))
     }
 
     fn steps(&self, run: &str) -> Ticket<Vec<StepRecord>> {
-        self.ask(requests::Steps(run.to_owned()))
+        self.look(requests::Steps(run.to_owned()))
     }
 
     fn delete(&self, run: &str) -> Ticket<bool> {
         self.ask(requests::Delete(run.to_owned()))
     }
+
+    fn cancel(&self, run: &str, at: UnixMillis) -> Ticket<bool> {
+        self.ask(requests::Cancel { run: run.to_owned(), at })
+    }
+
+    fn resume(&self, run: &str, at: UnixMillis) -> Ticket<bool> {
+        self.ask(requests::Resume { run: run.to_owned(), at })
+    }
+
+    fn fork(&self, fork: Fork) -> Ticket<RunRecord> {
+        self.ask(fork)
+    }
+
+    fn gc(&self, gc: Gc) -> Ticket<Collected> {
+        self.ask(gc)
+    }
 }
 
 impl Drop for Sqlite {
     fn drop(&mut self) {
+        // What is enqueued is answered: wait for it, first for the reads, so that the writer is the last one to leave and
+        // folds the log into the database.
+        self.reads.close();
+        join(self.reader.take());
         self.queue.close();
-        let Some(writer) = self.writer.take() else {
-            return;
-        };
-        // What is enqueued is written: wait for it. Waking a task can drop the last handle on the writer's own
-        // thread, which then ends by itself.
-        if writer.thread().id() != thread::current().id() {
-            // A panic of the writer has been reported by the panic hook, and every ticket answered `Closed`.
-            let _ = writer.join();
-        }
+        join(self.writer.take());
+    }
+}
+
+/// Waits for a thread of the store. Waking a task can drop the last handle on such a thread, which then ends by itself.
+fn join(thread: Option<JoinHandle<()>>) {
+    if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id()) {
+        // A panic has been reported by the panic hook, and every ticket answered `Closed`.
+        let _ = thread.join();
     }
 }
 
@@ -237,7 +302,7 @@ fn fsync(directory: &Path) -> io::Result<()> {
 }
 
 fn enter(connection: &mut rusqlite::Connection, path: &Path, owners: &Path) -> Result<Owner, StoreError> {
-    let transaction = schema::begin(connection, path)?;
+    let transaction = schema::begin_known(connection, path)?;
     let owner = Owner::enter(owners).and_then(|owner| {
         super::owner::sweep(owners)?;
         Ok(owner)

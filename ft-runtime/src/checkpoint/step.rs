@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::active::{Run, Taken};
-use super::envelope;
+use super::envelope::{self, Envelope, EnvelopeError};
 use super::error::{CheckpointError, StoreError};
 use super::fingerprint::{Fingerprint, InputHash};
 use super::inside::{Inside, Nested};
@@ -14,6 +14,7 @@ use super::ticket::Ticket;
 use super::value::{Read, Recorded, Seal, check_name, read};
 use super::{Checkpoint, POLICY};
 use crate::context::Context;
+use crate::deadline::under;
 use crate::observe::{self, What};
 use crate::outcome::Refusable;
 use crate::rejected::{FromRejected, Rejected};
@@ -110,6 +111,7 @@ impl StepCall {
             site: self.site,
             seal: envelope::seal::<R::Value>,
             read: read::<R::Value>,
+            errors: None,
             reject: <R::Error as FromRejected>::from_rejected,
         }
     }
@@ -157,11 +159,26 @@ pub struct StepSession<T, E> {
     site: Option<&'static Site>,
     seal: Seal<T>,
     read: Read<T>,
+    /// How errors are recorded, if they are.
+    errors: Option<(Seal<E>, Read<E>)>,
     reject: fn(Rejected) -> E,
 }
 
+impl<T, E: Recorded> StepSession<T, E> {
+    /// Records an error, too: it is the step's answer, and it is not executed again. For errors that decide what a run does
+    /// next, such as a card that was declined.
+    ///
+    /// An error that does not serialise is not recorded: refusals of ft ([`Rejected`]) in an [`Error`](crate::Error), and
+    /// variants with `#[serde(skip)]`.
+    #[must_use]
+    pub fn record_err(self) -> Self {
+        Self { errors: Some((envelope::seal_error::<E>, read::<E>)), ..self }
+    }
+}
+
 impl<T, E> StepSession<T, E> {
-    /// Answers with the recorded result, or executes `body` and records what it returns. Only an `Ok` is recorded.
+    /// Answers with the recorded result, or executes `body` and records what it returns: an `Ok`, and an `Err` if
+    /// [told so](Self::record_err).
     ///
     /// A value is what its record says from the first execution on: a field that is not serialised has its default.
     ///
@@ -169,6 +186,13 @@ impl<T, E> StepSession<T, E> {
     ///
     /// The body's own error; or a [`Rejected::Checkpoint`].
     pub async fn run<F: Future<Output = Result<T, E>>>(mut self, body: F) -> Result<T, E> {
+        // On another task than the one that called it, too.
+        let deadline = self.context.deadline();
+        if let Some(room) = self.room()
+            && let Err(error) = under(deadline, room).await
+        {
+            return Err((self.reject)(error.into()));
+        }
         let mut taken = match self.begin() {
             Begun::Plain => return body.await,
             Begun::Nested(nested) => {
@@ -177,16 +201,17 @@ impl<T, E> StepSession<T, E> {
             }
             Begun::Answered(answer) => return answer,
             Begun::Repeat(taken, ticket) => {
-                let appended = ticket.await;
+                let appended = under(deadline, ticket).await;
                 return self.repeated(taken, appended);
             }
             Begun::Execute(taken) => taken,
         };
-        let value = self.inside(Inside::new(&taken.key)).scope(body).await?;
-        match self.hand_over(&mut taken, &value) {
-            Ok((value, ticket)) => {
-                let appended = ticket.await;
-                self.end(taken, value, appended)
+        let outcome = self.inside(Inside::new(&taken.key)).scope(body).await;
+        match self.hand_over(&mut taken, outcome) {
+            Ok((outcome, None)) => outcome,
+            Ok((outcome, Some(ticket))) => {
+                let appended = under(deadline, ticket).await;
+                self.end(taken, outcome, appended)
             }
             Err(error) => Err((self.reject)(error.into())),
         }
@@ -198,6 +223,11 @@ impl<T, E> StepSession<T, E> {
     ///
     /// The body's own error; or a [`Rejected::Checkpoint`].
     pub fn run_blocking(mut self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        if let Some(room) = self.room()
+            && let Err(error) = room.wait()
+        {
+            return Err((self.reject)(error.into()));
+        }
         let mut taken = match self.begin() {
             Begun::Plain => return body(),
             Begun::Nested(nested) => {
@@ -208,10 +238,19 @@ impl<T, E> StepSession<T, E> {
             Begun::Repeat(taken, ticket) => return self.repeated(taken, ticket.wait()),
             Begun::Execute(taken) => taken,
         };
-        let value = self.inside(Inside::new(&taken.key)).scope_blocking(body)?;
-        match self.hand_over(&mut taken, &value) {
-            Ok((value, ticket)) => self.end(taken, value, ticket.wait()),
+        let outcome = self.inside(Inside::new(&taken.key)).scope_blocking(body);
+        match self.hand_over(&mut taken, outcome) {
+            Ok((outcome, None)) => outcome,
+            Ok((outcome, Some(ticket))) => self.end(taken, outcome, ticket.wait()),
             Err(error) => Err((self.reject)(error.into())),
+        }
+    }
+
+    /// What to wait for before a step that asks the store for something may begin.
+    fn room(&self) -> Option<Ticket<()>> {
+        match &self.plan {
+            Plan::Take(taken) if taken.record().is_none() => taken.run.store.backend().full(),
+            _ => None,
         }
     }
 
@@ -227,7 +266,7 @@ impl<T, E> StepSession<T, E> {
             if answer.is_ok() {
                 taken.answer();
             }
-            return Begun::Answered(answer.map_err(|error| (self.reject)(error.into())));
+            return Begun::Answered(answer.unwrap_or_else(|error| Err((self.reject)(error.into()))));
         }
         if let Err(error) = taken.enter() {
             return Begun::Answered(Err((self.reject)(error.into())));
@@ -245,23 +284,53 @@ impl<T, E> StepSession<T, E> {
         called_in.with_around(|around| around.step = Some(step)).under_current_deadline()
     }
 
-    /// The recorded value. One that cannot be read is an error: executing again would repeat the step's effect.
-    fn replay(&self, taken: &Taken, record: &StepRecord) -> Result<T, CheckpointError> {
-        let value = (self.read)(&record.value, self.schema, &taken.run.place_of(&record.key, record.input))
-            .map_err(|error| error.about(taken.run.id(), format!("step `{}`", taken.key), self.schema))?;
+    /// The recorded answer. One that cannot be read is an error: executing again would repeat the step's effect.
+    fn replay(&self, taken: &Taken, record: &StepRecord) -> Result<Result<T, E>, CheckpointError> {
+        let answer = self.open(&record.value, taken, record.input)?;
         observe::emit(self.site, POLICY, What::Replayed { run: taken.run.id(), step: &taken.key });
-        Ok(value)
+        Ok(answer)
     }
 
-    /// Seals the value, proves that it can be read back, and hands it to the store. From here on the value is the one
-    /// that was read back: what a replay will answer, whatever its `Serialize` leaves out.
-    fn hand_over(&self, taken: &mut Taken, value: &T) -> Result<(T, Ticket<Vec<Appended>>), CheckpointError> {
+    /// The answer in a sealed value.
+    fn open(&self, sealed: &[u8], taken: &Taken, input: InputHash) -> Result<Result<T, E>, CheckpointError> {
+        let (run, what) = (taken.run.id(), || format!("step `{}`", taken.key));
+        let place = taken.run.place_of(&taken.key, input);
+        let about = |error: EnvelopeError| error.about(run, what(), self.schema);
+        if !Envelope::parse(sealed, &place).map_err(about)?.is_error() {
+            return (self.read)(sealed, self.schema, &place).map(Ok).map_err(about);
+        }
+        match self.errors {
+            Some((_, read)) => read(sealed, self.schema, &place).map(Err).map_err(about),
+            None => Err(CheckpointError::Decode {
+                run: run.into(),
+                what: what(),
+                recorded: "an error".into(),
+                now: "a result".into(),
+                reason: "it does not record errors any more (`record_err`)".into(),
+            }),
+        }
+    }
+
+    /// Seals the outcome, proves that it can be read back, and hands it to the store, if it is one to record. From here on
+    /// it is the one that was read back: what a replay will answer, whatever its `Serialize` leaves out.
+    fn hand_over(&self, taken: &mut Taken, outcome: Result<T, E>) -> Result<HandedOver<T, E>, CheckpointError> {
         let run = &taken.run;
         let place = run.place_of(&taken.key, taken.input);
-        let sealed = (self.seal)(value, self.schema, &place)
-            .map_err(|error| error.about(run.id(), format!("step `{}`", taken.key), self.schema))?;
-        let read =
-            (self.read)(&sealed, self.schema, &place).map_err(|error| error.not_round_trip(run.id(), &taken.key))?;
+        let about = |error: EnvelopeError| error.about(run.id(), format!("step `{}`", taken.key), self.schema);
+        let sealed = match (&outcome, self.errors) {
+            (Ok(value), _) => (self.seal)(value, self.schema, &place).map_err(about)?,
+            (Err(error), Some((seal, _))) => match seal(error, self.schema, &place) {
+                Ok(sealed) => sealed,
+                Err(EnvelopeError::Encode { .. }) => return Ok((outcome, None)),
+                Err(error) => return Err(about(error)),
+            },
+            (Err(_), None) => return Ok((outcome, None)),
+        };
+        let not_round_trip = |error: EnvelopeError| error.not_round_trip(run.id(), &taken.key);
+        let read = match (outcome, self.errors) {
+            (Err(_), Some((_, read))) => Err(read(&sealed, self.schema, &place).map_err(not_round_trip)?),
+            _ => Ok((self.read)(&sealed, self.schema, &place).map_err(not_round_trip)?),
+        };
         let step = Step {
             lease: run.lease.clone(),
             key: Arc::clone(&taken.key),
@@ -271,16 +340,16 @@ impl<T, E> StepSession<T, E> {
             version: run.version.into(),
             at: unix_now(),
         };
-        Ok((read, taken.hand_over(step)))
+        Ok((read, Some(taken.hand_over(step))))
     }
 
     /// The store has answered a step that was executed.
-    fn end(&self, taken: Taken, value: T, appended: Result<Vec<Appended>, StoreError>) -> Result<T, E> {
+    fn end(&self, taken: Taken, outcome: Result<T, E>, appended: Result<Vec<Appended>, StoreError>) -> Result<T, E> {
         match self.recorded(&taken, appended) {
             Ok(None) => {
                 observe::emit(self.site, POLICY, What::Recorded { run: taken.run.id(), step: &taken.key });
                 taken.answer();
-                Ok(value)
+                outcome
             }
             // Somebody recorded it first: that record stands.
             Ok(Some(record)) => self.settle(taken, &record),
@@ -294,11 +363,9 @@ impl<T, E> StepSession<T, E> {
         match (self.recorded(&taken, appended), step) {
             (Ok(Some(record)), _) => self.settle(taken, &record),
             (Ok(None), Some((value, input))) => {
-                let read = (self.read)(&value, self.schema, &taken.run.place_of(&taken.key, input));
-                let read =
-                    read.map_err(|error| error.about(taken.run.id(), format!("step `{}`", taken.key), self.schema));
+                let answer = self.open(&value, &taken, input);
                 taken.answer();
-                read.map_err(|error| (self.reject)(error.into()))
+                answer.unwrap_or_else(|error| Err((self.reject)(error.into())))
             }
             (Ok(None), None) => unreachable!("only an unanswered step is repeated"),
             (Err(error), _) => Err((self.reject)(error.into())),
@@ -310,7 +377,7 @@ impl<T, E> StepSession<T, E> {
         if answer.is_ok() {
             taken.answer();
         }
-        answer.map_err(|error| (self.reject)(error.into()))
+        answer.unwrap_or_else(|error| Err((self.reject)(error.into())))
     }
 
     /// `None`: recorded now; `Some`: recorded before.
@@ -328,6 +395,7 @@ impl<T, E> StepSession<T, E> {
                 recorded: record.input.to_string(),
                 now: taken.input.to_string(),
             }),
+            Some(Appended::Cancelled) => Err(CheckpointError::Cancelled { run: taken.run.id().into() }),
             Some(Appended::Fenced { owner }) => Err(StoreError::Fenced { run: taken.run.id().into(), owner }.into()),
             None => Err(StoreError::Closed { store: taken.run.store.url().into() }.into()),
         }
@@ -339,6 +407,9 @@ impl<T, E> fmt::Debug for StepSession<T, E> {
         f.debug_struct("StepSession").field("plan", &self.plan).finish_non_exhaustive()
     }
 }
+
+/// An outcome, and the ticket for its record, if it is to be recorded.
+type HandedOver<T, E> = (Result<T, E>, Option<Ticket<Vec<Appended>>>);
 
 enum Begun<T, E> {
     Plain,

@@ -10,9 +10,10 @@ use super::around::Around;
 use super::backend::Backend;
 use super::error::StoreError;
 use super::memory::Memory;
-use super::record::{Filter, RunRecord, StateRecord, StepRecord};
+use super::record::{Collected, Filter, Fork, Gc, RunRecord, StateRecord, StepRecord, unix_now};
 use super::sqlite::Sqlite;
 use super::ticket::Ticket;
+use super::value::check_name;
 use crate::context::{Context, Scoped};
 use crate::sync::lock;
 
@@ -158,6 +159,80 @@ impl Store {
     /// [`StoreError::RunBusy`] while a living process executes it.
     pub fn delete(&self, run: &str) -> Ticket<bool> {
         self.backend.delete(run)
+    }
+
+    /// Ends a run for good: whoever asks for it is told [`Cancelled`](super::CheckpointError::Cancelled), and so is an
+    /// execution that is under way, at its next step, save or end. What it is doing by then is not undone. `false` if
+    /// there is no such run, or it has ended already.
+    ///
+    /// It stays for `keep_unfinished`, and then its name is free again.
+    ///
+    /// # Errors
+    ///
+    /// The store's errors.
+    pub fn cancel(&self, run: &str) -> Ticket<bool> {
+        self.backend.cancel(run, unix_now())
+    }
+
+    /// Lets a parked run go on at the next call of its function. `false` if it is not parked.
+    ///
+    /// # Errors
+    ///
+    /// The store's errors.
+    pub fn resume(&self, run: &str) -> Ticket<bool> {
+        self.backend.resume(run, unix_now())
+    }
+
+    /// Starts a new run, `into`, with the steps that `run` had recorded before its step `from`: to do the rest of it again,
+    /// with code that was mended. The next call of the function with the new id executes it. `run` stays as it is.
+    ///
+    /// Saved states are not copied. The steps that are executed again have other idempotency keys.
+    ///
+    /// ```
+    /// use ft_runtime::checkpoint::{Checkpoint, Store};
+    /// use ft_runtime::{Error, site};
+    ///
+    /// # type Out = Result<u32, Error<std::fmt::Error>>;
+    /// async fn step(name: &'static str, value: u32) -> Out {
+    ///     Checkpoint::new().step(name).at(site!().enter()).calls::<Out>().run(async { Ok(value) }).await
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = Store::open("memory:")?;
+    /// let order = |id: &str| Checkpoint::new().run(id).named("order").calls::<Out>();
+    /// let wrong = order("order-1").run(async { Ok(step("price", 5).await? * step("tax", 100).await?) });
+    /// assert_eq!(store.scope(wrong).await?, 500);
+    ///
+    /// store.fork("order-1", "tax#1", "order-1-again").await?;
+    /// let mended = order("order-1-again").run(async { Ok(step("price", 9).await? * step("tax", 2).await?) });
+    /// assert_eq!(store.scope(mended).await?, 10);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchStep`], [`StoreError::RunExists`] for `into`, [`StoreError::Unreadable`] for a damaged step
+    /// among those to be copied, and the store's errors.
+    pub fn fork(&self, run: &str, from: &str, into: &str) -> Ticket<RunRecord> {
+        match check_name("run", into) {
+            Ok(()) => self.backend.fork(Fork::new(run, from, into)),
+            Err(error) => Ticket::ready(Err(StoreError::BadName {
+                name: into.chars().take(40).collect(),
+                reason: error.to_string(),
+            })),
+        }
+    }
+
+    /// Deletes runs by age and number, and says which.
+    ///
+    /// A store does this by itself for what is past its time, a few runs at each start of another one: results after
+    /// `keep`, runs that are not finished after `keep_unfinished`, and the oldest beyond 100,000 of each kind. An event
+    /// names each of them.
+    ///
+    /// # Errors
+    ///
+    /// The store's errors.
+    pub fn gc(&self, gc: Gc) -> Ticket<Collected> {
+        self.backend.gc(gc)
     }
 
     /// The backend behind the handle.

@@ -5,8 +5,14 @@ mod backends;
 mod bad_input;
 mod in_flight;
 mod inside;
+mod log;
+mod migration;
+mod operate;
+mod retention;
 mod runs;
 mod saved;
+mod selects;
+mod sleeps;
 mod sqlite;
 
 use std::sync::Arc;

@@ -8,17 +8,25 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use super::error::StoreError;
+use crate::deadline::Deadline;
+use crate::time::{self, Sleep};
 
 /// A pending answer of the store: `.await` it, or [`wait`](Ticket::wait) for it on a thread without a runtime.
 ///
 /// The request was enqueued before the ticket was handed out. Dropping the ticket gives up the answer, never the
-/// write.
+/// write. So does the [`Deadline`] of the caller: when it passes, the ticket answers
+/// [`StoreError::DeadlinePassed`], and the write happens all the same.
 ///
 /// # Cancel safety
 /// Dropping it at any point loses nothing but the answer.
+///
+/// # Panics
+/// When it is polled under a deadline outside a tokio runtime with time enabled, as every tokio timer does.
 #[must_use = "the request is under way; await the ticket or `wait` for it to learn what became of it"]
 pub struct Ticket<T> {
     slot: Arc<Mutex<Slot<T>>>,
+    /// Wakes the one who waits when this deadline passes.
+    timer: Option<(Deadline, Sleep)>,
 }
 
 /// The store's end of a [`Ticket`]. Dropped without an answer, it answers [`StoreError::Closed`].
@@ -36,28 +44,49 @@ enum Slot<T> {
 /// A ticket and the reply that answers it.
 pub fn ticket<T>() -> (Reply<T>, Ticket<T>) {
     let slot = Arc::new(Mutex::new(Slot::Waiting(None)));
-    (Reply { slot: Some(Arc::clone(&slot)) }, Ticket { slot })
+    (Reply { slot: Some(Arc::clone(&slot)) }, Ticket { slot, timer: None })
 }
 
 impl<T> Ticket<T> {
     /// A ticket whose answer is known already.
     pub fn ready(answer: Result<T, StoreError>) -> Self {
-        Self { slot: Arc::new(Mutex::new(Slot::Answered(answer))) }
+        Self { slot: Arc::new(Mutex::new(Slot::Answered(answer))), timer: None }
     }
 
-    /// Blocks this thread until the answer is there.
+    /// Blocks this thread until the answer is there, or the deadline of the caller has passed.
     ///
     /// # Errors
-    /// The store's answer.
+    /// The store's answer, or [`StoreError::DeadlinePassed`].
     pub fn wait(mut self) -> Result<T, StoreError> {
+        self.wait_mut()
+    }
+
+    /// As [`wait`](Self::wait). After [`StoreError::DeadlinePassed`] the answer can still be asked for.
+    pub(crate) fn wait_mut(&mut self) -> Result<T, StoreError> {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let mut cx = Context::from_waker(&waker);
         loop {
-            if let Poll::Ready(answer) = Pin::new(&mut self).poll(&mut cx) {
+            if let Some(answer) = self.answer(&waker) {
                 return answer;
             }
-            thread::park();
+            match Deadline::current() {
+                None => thread::park(),
+                Some(deadline) if deadline.has_passed() => return Err(StoreError::DeadlinePassed),
+                Some(deadline) => thread::park_timeout(deadline.remaining()),
+            }
         }
+    }
+
+    /// The answer, if it is there; otherwise `waker` is woken when it is.
+    fn answer(&mut self, waker: &Waker) -> Option<Result<T, StoreError>> {
+        let mut slot = lock(&self.slot);
+        if let Slot::Waiting(waiting) = &mut *slot {
+            match waiting {
+                Some(waiting) => waiting.clone_from(waker),
+                None => *waiting = Some(waker.clone()),
+            }
+            return None;
+        }
+        take(&mut slot)
     }
 
     /// Gives the ticket up, leaving someone to deal with its answer: at once if it is there, otherwise on the store's
@@ -79,17 +108,17 @@ impl<T> Ticket<T> {
 impl<T> Future for Ticket<T> {
     type Output = Result<T, StoreError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut slot = lock(&self.slot);
-        if let Slot::Waiting(waker) = &mut *slot {
-            match waker {
-                Some(waker) => waker.clone_from(cx.waker()),
-                None => *waker = Some(cx.waker().clone()),
-            }
-            return Poll::Pending;
-        }
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // Polled again after its answer, it stays pending like any finished channel: never a second answer.
-        take(&mut slot).map_or(Poll::Pending, Poll::Ready)
+        if let Some(answer) = self.answer(cx.waker()) {
+            return Poll::Ready(answer);
+        }
+        let Some(deadline) = Deadline::current() else { return Poll::Pending };
+        let timer = match &mut self.timer {
+            Some((known, timer)) if *known == deadline => timer,
+            timer => &mut timer.insert((deadline, time::sleep(deadline.remaining()))).1,
+        };
+        Pin::new(timer).poll(cx).map(|()| Err(StoreError::DeadlinePassed))
     }
 }
 
@@ -97,6 +126,11 @@ impl<T> Reply<T> {
     /// Answers the ticket.
     pub fn send(mut self, answer: Result<T, StoreError>) {
         self.answer(answer);
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub(crate) fn is_deserted(&self) -> bool {
+        self.slot.as_ref().is_none_or(|slot| Arc::strong_count(slot) == 1 && matches!(*lock(slot), Slot::Waiting(_)))
     }
 
     fn answer(&mut self, answer: Result<T, StoreError>) {
@@ -161,6 +195,7 @@ fn take<T>(slot: &mut Slot<T>) -> Option<Result<T, StoreError>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn a_blocked_thread_gets_the_answer_of_another_one() {
@@ -195,6 +230,38 @@ mod tests {
             }
             assert_eq!(*heard.lock().unwrap(), Some(Ok(7)));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_of_the_caller_ends_the_wait_and_leaves_the_answer() {
+        let (reply, mut ticket) = ticket();
+        let limit = Duration::from_secs(5);
+        let began = tokio::time::Instant::now();
+        let passed = Deadline::after(limit).scope(&mut ticket).await;
+        assert_eq!((passed, began.elapsed()), (Err(StoreError::DeadlinePassed), limit));
+        // What is there already is answered, however late it is.
+        reply.send(Ok(7));
+        assert_eq!(Deadline::after(Duration::ZERO).scope(ticket).await, Ok(7));
+    }
+
+    #[test]
+    fn the_deadline_of_a_blocked_caller_ends_the_wait_and_leaves_the_answer() {
+        let (reply, mut ticket) = ticket();
+        let passed = Deadline::after(Duration::from_millis(1)).scope_blocking(|| ticket.wait_mut());
+        assert_eq!(passed, Err(StoreError::DeadlinePassed));
+        reply.send(Ok(7));
+        assert_eq!(ticket.wait(), Ok(7));
+    }
+
+    #[test]
+    fn a_reply_that_nobody_waits_for_is_deserted_unless_it_has_an_heir() {
+        let (reply, waiting) = ticket::<()>();
+        assert!(!reply.is_deserted());
+        drop(waiting);
+        assert!(reply.is_deserted());
+        let (reply, waiting) = ticket::<()>();
+        waiting.abandon(drop);
+        assert!(!reply.is_deserted());
     }
 
     #[test]

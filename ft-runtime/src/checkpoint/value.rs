@@ -1,10 +1,11 @@
 //! What can be recorded, and what is said when it cannot.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::envelope::{Envelope, EnvelopeError, MAX_LEN, Place};
 use super::error::CheckpointError;
+use crate::error::Error;
 
 /// The result of a run or a step: a value that serialises and can be read back.
 ///
@@ -24,6 +25,22 @@ pub(super) type Read<T> = fn(&[u8], u16, &Place<'_>) -> Result<T, EnvelopeError>
 
 pub(super) fn read<T: Recorded>(bytes: &[u8], schema: u16, place: &Place<'_>) -> Result<T, EnvelopeError> {
     Envelope::parse(bytes, place)?.decode(schema)
+}
+
+/// An error of the call is recorded as what it is; a refusal of ours is not one, and refuses.
+impl<E: Serialize> Serialize for Error<E> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Failed(error) => error.serialize(serializer),
+            Self::Rejected(_) => Err(serde::ser::Error::custom("a refusal is not recorded")),
+        }
+    }
+}
+
+impl<'de, E: Deserialize<'de>> Deserialize<'de> for Error<E> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        E::deserialize(deserializer).map(Self::Failed)
+    }
 }
 
 #[diagnostic::do_not_recommend]

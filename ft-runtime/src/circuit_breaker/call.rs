@@ -38,6 +38,13 @@ impl<P: Deref<Target = CircuitBreaker>, T, E, J> CircuitBreakerCalls<P, T, E, J>
         Self { site: Some(site.site), ..self }
     }
 
+    /// As [`at`](Self::at), for a layer that may have no site.
+    #[doc(hidden)]
+    #[inline]
+    pub fn at_any(self, site: Option<Entered>) -> Self {
+        Self { site: site.map(|entered| entered.site), ..self }
+    }
+
     /// Takes a judgement that was put together elsewhere: by a layer for each of its calls.
     #[inline]
     pub fn by<K>(self, judge: K) -> CircuitBreakerCalls<P, T, E, K> {

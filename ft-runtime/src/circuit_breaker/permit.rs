@@ -194,6 +194,19 @@ impl CircuitBreaker {
         {
             return Pass { ticket, nanos: 0 };
         }
+        // What is refused under overload must cost little: the usual refusal is a look and, where it has an end, the clock.
+        if !self.rules.shadow
+            && let Some(nanos) = self.shell.refuses_for(&self.rules, time::nanos)
+        {
+            self.shell.count_refusal();
+            return Pass { ticket: Pass::REFUSED, nanos };
+        }
+        self.ask_the_machine(site)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ask_the_machine(&self, site: Option<&'static Site>) -> Pass {
         let now = time::nanos();
         let (admission, change) = self.shell.admit(&self.rules, now);
         if let Some(change) = change {

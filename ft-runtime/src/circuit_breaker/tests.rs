@@ -573,3 +573,22 @@ fn nonsense_is_refused_when_it_is_built() {
 fn case_29_no_probes_are_refused() {
     let _ = CircuitBreaker::new().probes(0);
 }
+
+#[test]
+fn a_judgement_of_its_own_says_what_refusals_inside_count_as() {
+    let full = || Err::<(), _>(io::Error::from(Rejected::BulkheadFull));
+    let kept_back = |error: &io::Error| error.rejected().is_some_and(Rejected::kept_the_call_back);
+    let breaker = touchy();
+    let state = |judged: bool| {
+        for _ in 0..3 {
+            let outcome = match judged {
+                true => breaker.unless(kept_back).run_blocking(full),
+                false => breaker.unless(|_: &io::Error| false).run_blocking(full),
+            };
+            outcome.unwrap_err();
+        }
+        breaker.state()
+    };
+    assert_eq!(state(true), CircuitState::Closed);
+    assert_eq!(state(false), CircuitState::Open);
+}

@@ -73,9 +73,10 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
+            // Also when dropping the work panics, or those who wait would wait for ever.
+            let _leaves = Leaves { seat: this.seat, calls: this.calls };
             // Before somebody else begins: it is one at a time.
             this.call.set(None);
-            this.seat.leave(this.calls);
         }
     }
 }
@@ -329,6 +330,21 @@ impl<T, E> Seat<T, E> {
             Self::Leads(flight) => flight.hand_on(calls, None),
             Self::Waits(flight, ticket) => flight.hand_on(calls, Some(ticket)),
         }
+    }
+}
+
+/// Gives the seat up when it is dropped.
+struct Leaves<'a, P: Deref<Target = Coalesce>, T, E> {
+    seat: &'a mut Seat<T, E>,
+    calls: &'a CoalesceCalls<P, T, E>,
+}
+
+impl<P, T, E> Drop for Leaves<'_, P, T, E>
+where
+    P: Deref<Target = Coalesce>,
+{
+    fn drop(&mut self) {
+        self.seat.leave(self.calls);
     }
 }
 

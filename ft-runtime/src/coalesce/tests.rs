@@ -199,6 +199,29 @@ fn an_outcome_is_cloned_only_for_those_who_wait() {
 }
 
 #[test]
+fn case_56_work_that_panics_while_it_is_dropped_hands_the_key_on_too() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+    let coalesce = Coalesce::new();
+    let leader = async {
+        let _bomb = Bomb;
+        std::future::pending::<Answer>().await
+    };
+    let mut leader = Polled::new(coalesce.run("key", leader));
+    let executions = Cell::new(0);
+    let mut waiter = Polled::new(coalesce.run("key", work(&executions)));
+    assert!(leader.poll().is_pending() && waiter.poll().is_pending());
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(leader))).is_err());
+    assert_eq!(waiter.woken(), 1);
+    assert!(waiter.poll().is_pending());
+    assert_eq!((waiter.poll(), coalesce.in_flight()), (Poll::Ready(Ok(1)), 0));
+}
+
+#[test]
 fn the_work_of_a_leader_that_leaves_is_gone_before_the_next_one_begins() {
     let coalesce = Coalesce::new();
     let running = Rc::new(Cell::new(0_u32));

@@ -64,6 +64,8 @@ pin_project! {
         clock: Option<Instant>,
         delay: Option<Duration>,
         started: u32,
+        // Somebody asked for patience: no further call starts.
+        patient: bool,
         extras: Vec<Running<C>>,
     }
 
@@ -142,6 +144,7 @@ impl<P: Deref<Target = Hedge>, T, E, J, F, X, C> Hedging<P, T, E, J, F, X, C> {
             clock: None,
             delay: None,
             started: 0,
+            patient: false,
             extras: Vec::new(),
         }
     }
@@ -266,7 +269,11 @@ where
 
     /// A call has failed: the next one starts at once.
     fn after(mut self: Pin<&mut Self>, failure: Failed) {
-        let follows = failure.repeat && self.as_mut().start();
+        if !failure.repeat {
+            let this = self.as_mut().project();
+            (*this.patient, *this.due) = (true, None);
+        }
+        let follows = self.as_mut().start();
         let this = self.project();
         let alone = this.first.is_none() && this.extras.is_empty();
         let Failed { kind, what, attempt, .. } = failure;
@@ -279,7 +286,7 @@ where
     fn start(mut self: Pin<&mut Self>) -> bool {
         let this = self.as_mut().project();
         let policy = &*this.calls.policy;
-        if *this.started >= policy.max_extra || Deadline::current().is_some_and(Deadline::has_passed) {
+        if *this.patient || *this.started >= policy.max_extra || Deadline::current().is_some_and(Deadline::has_passed) {
             return false;
         }
         let charge = match policy.budget.map(RetryBudget::withdraw) {

@@ -177,6 +177,18 @@ async fn nobody_who_asks_for_patience_and_no_policy_of_ours_is_asked_again_at_on
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_asks_for_patience_is_left_alone_when_others_are_running_too() {
+    let busy = Wrong(FaultKind::Throttled { retry_after: None }, "busy");
+    // Neither by the timer, which is set for the third call ..
+    let calls = Calls::new([(15, Err(busy.clone())), (100, Ok(2)), (1, Ok(3))]);
+    assert_eq!(calls.through(&fixed().max_extra(2)).await, (Ok(2), 110));
+    assert_eq!(calls.made.get(), 2);
+    // .. nor by a failure that comes after.
+    let calls = Calls::new([(15, Err(busy.clone())), (100, Err(PASSING)), (1, Ok(3))]);
+    assert_eq!(calls.through(&fixed().max_extra(2)).await, (Err(busy), 110));
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_extra_call_starts_that_does_not_fit_the_deadline() {
     let calls = Calls::new([(30, Ok(1))]);
     let outcome = Deadline::after(ms(10)).scope(calls.through(&fixed())).await;

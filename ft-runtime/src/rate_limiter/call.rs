@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{self, Poll, ready};
@@ -79,7 +80,7 @@ impl<P: Deref<Target = RateLimiter>, T, E> RateLimiterCalls<P, T, E> {
     /// Runs the future when its turn comes.
     #[inline]
     pub fn run<F: Future<Output = Result<T, E>>>(self, future: F) -> RateLimiterRun<P, F, E> {
-        let place = Place { policy: self.policy, stands: Stands::Outside, ticket: Ticket::NONE, timer: None };
+        let place = Place { policy: self.policy, begun: false, queued: ManuallyDrop::new(None) };
         RateLimiterRun { future, place, site: self.site, refuse: self.refuse }
     }
 
@@ -138,7 +139,7 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<T, E>> {
         let this = self.project();
-        if this.place.stands != Stands::Inside
+        if !this.place.begun
             && let Err(retry_after) = ready!(this.place.poll_begin(cx))
         {
             return Poll::Ready(Err(refusal(*this.site, *this.refuse, retry_after)));
@@ -155,36 +156,34 @@ impl<P: Deref<Target = RateLimiter>, F, E> fmt::Debug for RateLimiterRun<P, F, E
 
 /// Where a call stands. Dropped, it gives up its place in the queue.
 ///
-/// Flat, and without the types of what is rarely there: making and dropping it is all that a call pays that never waits.
+/// Flat, and one word for what is rarely there: making and dropping it is all that a call pays that never waits.
 struct Place<P: Deref<Target = RateLimiter>> {
     policy: P,
-    stands: Stands,
-    /// Of the queue, where it stands in it.
-    ticket: Ticket,
-    /// Only the first one of the queue has it set.
-    timer: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
+    begun: bool,
+    /// While it waits. Dropped by hand, so that a call that does not wait has nothing to drop.
+    queued: ManuallyDrop<Option<Box<Queued>>>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stands {
-    Outside,
-    Queued,
-    Inside,
+/// A place in the queue.
+struct Queued {
+    ticket: Ticket,
+    /// Only the first one of the queue has it set.
+    timer: Option<time::Sleep>,
 }
 
 impl<P: Deref<Target = RateLimiter>> Place<P> {
     /// Ready once it is decided: begun, or refused, and then for how long.
     #[inline]
     fn poll_begin(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), Duration>> {
-        let wait = match self.stands {
-            Stands::Outside => match self.policy.try_take() {
+        let wait = match &*self.queued {
+            None => match self.policy.try_take() {
                 Ok(()) => {
-                    self.stands = Stands::Inside;
+                    self.begun = true;
                     return Poll::Ready(Ok(()));
                 }
                 Err(wait) => wait,
             },
-            _ => 0,
+            Some(_) => 0,
         };
         self.poll_wait(wait, cx)
     }
@@ -192,37 +191,45 @@ impl<P: Deref<Target = RateLimiter>> Place<P> {
     #[cold]
     #[inline(never)]
     fn poll_wait(&mut self, wait: u64, cx: &mut task::Context<'_>) -> Poll<Result<(), Duration>> {
-        if self.stands == Stands::Outside {
-            match self.policy.join(wait)? {
-                Joined::Begun => self.stands = Stands::Inside,
-                Joined::Queue(ticket) => (self.stands, self.ticket) = (Stands::Queued, ticket),
+        let queued = match &mut *self.queued {
+            Some(queued) => queued,
+            empty => match self.policy.join(wait)? {
+                Joined::Begun => {
+                    self.begun = true;
+                    return Poll::Ready(Ok(()));
+                }
+                Joined::Queue(ticket) => empty.insert(Box::new(Queued { ticket, timer: None })),
+            },
+        };
+        loop {
+            if let Some(timer) = &mut queued.timer {
+                ready!(Pin::new(timer).poll(cx));
+                queued.timer = None;
             }
-        }
-        while self.stands == Stands::Queued {
-            if let Some(timer) = &mut self.timer {
-                ready!(timer.as_mut().poll(cx));
-                self.timer = None;
-            }
-            match self.policy.look(self.ticket, cx.waker()) {
-                Turn::Come => self.stands = Stands::Inside,
-                Turn::In(wait) => self.timer = Some(Box::pin(time::sleep(wait))),
+            match self.policy.look(queued.ticket, cx.waker()) {
+                Turn::Come => break,
+                Turn::In(wait) => queued.timer = Some(time::sleep(wait)),
                 Turn::Behind => return Poll::Pending,
             }
         }
+        self.begun = true;
+        *self.queued = None;
         Poll::Ready(Ok(()))
     }
 
     #[cold]
     #[inline(never)]
     fn give_up(&mut self) {
-        self.policy.leave(self.ticket);
+        if let Some(queued) = self.queued.take() {
+            self.policy.leave(queued.ticket);
+        }
     }
 }
 
 impl<P: Deref<Target = RateLimiter>> Drop for Place<P> {
     #[inline]
     fn drop(&mut self) {
-        if self.stands == Stands::Queued {
+        if self.queued.is_some() {
             self.give_up();
         }
     }

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use crate::time;
+
 /// All times in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gcra {
@@ -16,6 +18,12 @@ pub(super) struct Gcra {
 
 /// No burst takes longer to come back than this, and no clock of ours gets there: sums of the two stay below 2^63.
 const LONGEST: u128 = 1 << 62;
+
+/// How late the timer of a call that waited may be.
+const LATE: u64 = time::whole_nanos(time::LATE);
+
+/// A clock that has stepped back by less is waited for. Clocks of several threads differ by far less.
+const STEP: u64 = 1_000_000_000;
 
 impl Gcra {
     /// # Panics
@@ -40,11 +48,24 @@ impl Gcra {
     /// A call now: the theoretical arrival time after it, or how long until it fits.
     #[inline]
     pub(super) const fn decide(&self, theoretical: u64, now: u64) -> Result<u64, u64> {
+        self.decide_for(theoretical, now, now)
+    }
+
+    /// As [`decide`](Self::decide), for a call that has waited: that its timer was late costs nobody after it a turn.
+    pub(super) const fn decide_waited(&self, theoretical: u64, now: u64) -> Result<u64, u64> {
+        self.decide_for(theoretical, now, now.saturating_sub(LATE))
+    }
+
+    /// A call now that may count as one of `from` on.
+    #[inline]
+    const fn decide_for(&self, theoretical: u64, now: u64, from: u64) -> Result<u64, u64> {
         let earliest = theoretical.saturating_sub(self.tolerance);
         if now < earliest {
-            return Err(earliest - now);
+            let wait = earliest - now;
+            // No call is further ahead than that: this was another clock, and the rate begins anew.
+            return if wait > self.interval + STEP { Ok(now + self.interval) } else { Err(wait) };
         }
-        Ok(if theoretical > now { theoretical } else { now } + self.interval)
+        Ok(if theoretical > from { theoretical } else { from } + self.interval)
     }
 
     /// How long until a call fits that has so many before it; no shorter than [`decide`](Self::decide) says.
@@ -113,6 +134,35 @@ mod tests {
             for (first, from) in taken.iter().enumerate() {
                 for (last, to) in taken.iter().enumerate().skip(first) {
                     let allowed = u64::from(burst) + (to - from) / gcra.interval;
+                    prop_assert!((last - first + 1) as u64 <= allowed, "{} calls in {} ns", last - first + 1, to - from);
+                }
+            }
+        }
+
+        #[test]
+        fn calls_that_waited_begin_on_time_and_no_window_holds_more_than_two_milliseconds_too_many(
+            rate in 1_u32..20_000,
+            burst in 1_u32..50,
+            late in prop::collection::vec(0_u64..10_000_000, 2..200),
+        ) {
+            let gcra = Gcra::new(rate, Duration::from_secs(1), burst);
+            let (mut theoretical, mut now, start) = (0, 1 << 50, 1 << 50);
+            let mut taken: Vec<u64> = Vec::new();
+            for late in late {
+                theoretical = match gcra.decide(theoretical, now) {
+                    Ok(next) => next,
+                    Err(wait) => {
+                        now += wait + if late % 3 == 0 { late } else { late % 100_000 };
+                        gcra.decide_waited(theoretical, now).map_err(|wait| TestCaseError::fail(format!("{wait}")))?
+                    }
+                };
+                taken.push(now);
+                let burst = u64::from(burst).min(taken.len() as u64);
+                prop_assert!(now >= start + (taken.len() as u64 - burst) * gcra.interval, "never before its time");
+            }
+            for (first, from) in taken.iter().enumerate() {
+                for (last, to) in taken.iter().enumerate().skip(first) {
+                    let allowed = u64::from(burst) + (to - from + LATE) / gcra.interval;
                     prop_assert!((last - first + 1) as u64 <= allowed, "{} calls in {} ns", last - first + 1, to - from);
                 }
             }

@@ -10,7 +10,8 @@ use tokio::time::{Instant, advance, sleep, timeout};
 
 use super::RateLimiter;
 use crate::testing::VirtualTime;
-use crate::{Deadline, Keyed, Rejected, Shared};
+use crate::time::LATE;
+use crate::{Deadline, Keyed, Rejected, Shared, Timeout};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -94,8 +95,18 @@ async fn case_46_a_wait_that_cannot_fit_is_refused_at_once_and_says_when_it_woul
     assert_eq!(began.elapsed(), 200 * MS);
     let short = Deadline::after(50 * MS).scope(limiter.run(nothing())).await;
     assert_eq!((short, began.elapsed()), (limited(100 * MS), 200 * MS));
-    let fits = Deadline::after(100 * MS).scope(limiter.run(nothing())).await;
+    let fits = Deadline::after(100 * MS + LATE).scope(limiter.run(nothing())).await;
     assert_eq!((fits, began.elapsed()), (Ok(()), 300 * MS));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_a_timer_could_end_after_the_deadline_cannot_fit() {
+    let limiter = RateLimiter::new(10).max_wait(Duration::from_secs(1));
+    assert_eq!(limiter.run(nothing()).await, Ok(()));
+    let asked = Instant::now();
+    assert_eq!(Timeout::new(101 * MS).run(limiter.run(nothing())).await, limited(100 * MS));
+    assert_eq!(asked.elapsed(), Duration::ZERO);
+    assert_eq!(Timeout::new(102 * MS).run(limiter.run(nothing())).await, Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,6 +182,60 @@ async fn nobody_overtakes_the_one_whose_time_has_come() {
     assert!(poll(second.as_mut()).is_pending());
     drop(second);
     assert_eq!(limiter.waiting(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_calls_get_the_whole_rate_though_timers_are_late() {
+    // A timer knows whole milliseconds, in which ten of these fit; only the last one is as late as that.
+    let limiter = shared(RateLimiter::new(10_000).max_wait(50 * MS));
+    let began = Instant::now();
+    let waiting: Vec<_> = (0..400)
+        .map(|_| tokio::spawn(RateLimiter::calls_of::<Result<(), Rejected>, _>(limiter.clone()).run(nothing())))
+        .collect();
+    for call in waiting {
+        call.await.unwrap().unwrap();
+    }
+    let took = began.elapsed();
+    assert!(took >= 399 * MS / 10, "never before its time: {took:?}");
+    assert!(took <= 42 * MS, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_looked_after_late_makes_up_for_two_milliseconds_and_no_more() {
+    let limiter = RateLimiter::new(100).max_wait(Duration::from_secs(1));
+    limiter.run(nothing()).await.unwrap();
+    let mut waits = Box::pin(limiter.run(nothing()));
+    assert!(poll(waits.as_mut()).is_pending());
+    // It is due after 10 ms, and polled a second later.
+    advance(Duration::from_secs(1)).await;
+    assert!(poll(waits.as_mut()).is_ready());
+    let mut next = Box::pin(limiter.run(nothing()));
+    advance(8 * MS - Duration::from_nanos(1)).await;
+    assert!(poll(next.as_mut()).is_pending());
+    drop(next);
+    advance(Duration::from_nanos(1)).await;
+    assert!(poll(Box::pin(limiter.run(nothing())).as_mut()).is_ready());
+    // One that did not wait makes up for nothing.
+    advance(Duration::from_secs(1)).await;
+    limiter.run(nothing()).await.unwrap();
+    advance(10 * MS - Duration::from_nanos(1)).await;
+    assert!(poll(Box::pin(limiter.run(nothing())).as_mut()).is_pending());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_has_stepped_back_does_not_stop_the_rate_for_as_long() {
+    let limiter = Arc::new(RateLimiter::new(100));
+    let later = Arc::clone(&limiter);
+    let another_clock = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            advance(Duration::from_secs(3600)).await;
+            later.run(nothing()).await.unwrap();
+        });
+    });
+    another_clock.join().unwrap();
+    assert_eq!(limiter.run(nothing()).await, Ok(()));
+    assert_eq!(limiter.run(nothing()).await, limited(10 * MS), "and it goes on with this one");
 }
 
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {

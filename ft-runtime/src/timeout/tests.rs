@@ -10,6 +10,8 @@ use super::*;
 use crate::observe::What;
 use crate::{Backoff, Deadline, Jitter, Retry, site};
 
+mod nests;
+
 const SECOND: Duration = Duration::from_secs(1);
 const SHORT: Timeout = Timeout::new(SECOND);
 

@@ -66,7 +66,13 @@ fn equal_calls_need_a_key_where_calls_can_differ() {
     assert!(
         super::mistakes::mistakes("coalesce", "max_keys = 2, key = a", "async fn f(a: u8) -> R { x }").0.is_empty()
     );
-    says("retry", "max_keys = 2", &["`max_keys` belongs to `#[circuit_breaker]`; `#[retry]` has no such option"]);
+    says(
+        "retry",
+        "max_keys = 2",
+        &[
+            "`max_keys` belongs to `#[circuit_breaker]`, `#[bulkhead]` and `#[rate_limiter]`; `#[retry]` has no such option",
+        ],
+    );
 }
 
 #[test]

@@ -80,9 +80,15 @@ fn all_mistakes_are_reported_at_once() {
 
 #[test]
 fn words_of_another_attribute_say_whose_they_are() {
-    says("retry", "key = a", &["`key` belongs to `#[checkpoint]`; `#[retry]` has no such option"]);
+    says(
+        "retry",
+        "key = a",
+        &[
+            "`key` belongs to `#[checkpoint]`, `#[circuit_breaker]`, `#[bulkhead]`, `#[rate_limiter]` and `#[coalesce]`; `#[retry]` has no such option",
+        ],
+    );
     says("retry", "skip(a)", &["`skip` belongs to `#[checkpoint]`; `#[retry]` has no such option"]);
-    says("retry", "to = [g]", &["`to` belongs to `#[failover]`; `#[retry]` has no such option"]);
+    says("retry", "to = [g]", &["`to` belongs to `#[failover]` and `#[fallback]`; `#[retry]` has no such option"]);
     says("retry", "replica in pool", &["`x in pool` belongs to `#[failover]`, not to `#[retry]`"]);
     says(
         "checkpoint",
@@ -193,11 +199,13 @@ fn a_saved_state_belongs_to_a_run_and_is_lent_mutably() {
         &["a saved state belongs to a run: write `run = ..`; `key` names a step, which has no state"],
     );
     says("run = \"r\", key = 1", "a: u8", &["a run is named by `run`; `key` names a step, which has no `run`"]);
+    says("run = \"r\", skip(b)", "a: u8", &["`f` has no argument `b` to skip; it has `a`"]);
     says(
-        "run = \"r\", skip(a)",
+        "run = \"r\", record_err = true",
         "a: u8",
-        &["`skip` leaves an argument out of the record of a step; a run records none"],
+        &["`record_err` belongs to a step: a run that failed stays resumable"],
     );
+    says("record_err = yes", "a: u8", &["`record_err` is known while compiling: write `record_err = true`"]);
     says("run = \"r\", state = b", "a: u8", &["`f` has no parameter `b`"]);
     says("run = \"r\", state = 5", "a: u8", &["`state` names a parameter: `state = progress`"]);
     says("", "(a, b): (u8, u8)", &["a step records what it was called with: give this argument a plain name"]);
@@ -219,6 +227,14 @@ fn all_attempts_of_a_step_belong_inside_its_record() {
         format!("put `#[checkpoint]` on top, above `#[{name}]`: all attempts of a step belong inside its one record")
     };
     assert_eq!(found, [on_top("failover"), on_top("retry")]);
+    let source = "#[coalesce(key = a)] #[checkpoint(key = a)] async fn f(a: u8) -> R { x }";
+    let (found, _) = messages(crate::expand_all(parsed(source)), "");
+    assert_eq!(
+        found,
+        [
+            "put `#[checkpoint]` on top, above `#[coalesce]`: each run records the step, also where it shares an execution"
+        ]
+    );
     // A run is resumed, not repeated.
     let source = "#[retry] #[checkpoint(run = \"r\")] async fn f(a: u8) -> R { x }";
     assert!(messages(crate::expand_all(parsed(source)), "").0.is_empty());
@@ -249,6 +265,25 @@ fn without_the_feature_there_is_one_error_and_no_state() {
     )
     .to_string();
     assert!(!expanded.contains("Alias"), "{expanded}");
+}
+
+#[test]
+fn a_policy_with_state_is_not_made_anew_for_each_call() {
+    let anew = |name| {
+        format!(
+            "this would be made anew for each call, and its state with it: make it a `static` and name it, as in `#[{name}(POLICY)]`"
+        )
+    };
+    for made in ["Arc::new(Bulkhead::new(4))", "LazyLock::new(|| b)", "&Box::new(b)", "Foo::default().with(4)"] {
+        let (found, _) = mistakes("bulkhead", made, FUNCTION);
+        assert_eq!(found, [anew("bulkhead")], "{made}");
+    }
+    let (found, _) = mistakes("hedge", "Keyed::new(h)", FUNCTION);
+    assert_eq!(found, [anew("hedge")]);
+    let (found, _) = mistakes("circuit_breaker", "Keyed::new(CircuitBreaker::new())", FUNCTION);
+    assert_eq!(found, ["`Keyed` has a policy for each key: say which one, as in `key = host`"]);
+    let (found, _) = mistakes("circuit_breaker", "key = 7, HOSTS", FUNCTION);
+    assert_eq!(found, ["an existing policy comes first: `#[circuit_breaker(HOSTS, ..)]`"]);
 }
 
 #[test]

@@ -41,6 +41,8 @@ impl Fetch for Client {
                                     checkpoint
                                         .run(__self.run())
                                         .named("fetch")
+                                        .argument("key", ::ft_runtime::fingerprint_of!(key))
+                                        .argument("page", ::ft_runtime::fingerprint_of!(page))
                                         .calls::<Result<Row, DbError>>()
                                         .at(site)
                                         .run(async {

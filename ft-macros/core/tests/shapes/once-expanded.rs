@@ -29,7 +29,7 @@ async fn constant(id: u64) -> Result<Row, DbError> {
 }
 fn blocking(&self) -> Result<Row, DbError> {
     let site = ::ft_runtime::site!().enter();
-    let circuit_breaker = &self.breaker;
+    let circuit_breaker: &::ft_runtime::CircuitBreaker = &self.breaker;
     circuit_breaker
         .calls::<Result<Row, DbError>>()
         .at(site)
@@ -74,7 +74,8 @@ async fn keyed(host: &str) -> Result<Row, DbError> {
 }
 async fn keyed_elsewhere(tenant: &Tenant) -> Result<Row, DbError> {
     let site = ::ft_runtime::site!().enter();
-    let bulkhead = (&TENANTS).of(&((tenant.id)));
+    let bulkhead: &'static ::ft_runtime::Keyed<::ft_runtime::Bulkhead> = &TENANTS;
+    let bulkhead = bulkhead.of(&((tenant.id)));
     bulkhead
         .calls::<Result<Row, DbError>>()
         .at(site)
@@ -86,9 +87,70 @@ async fn keyed_elsewhere(tenant: &Tenant) -> Result<Row, DbError> {
 }
 fn cloned(&mut self) -> Result<Row, DbError> {
     let site = ::ft_runtime::site!().enter();
-    let circuit_breaker = &self.breaker.clone();
+    let circuit_breaker: &::ft_runtime::CircuitBreaker = &*self.breaker.clone();
     circuit_breaker
         .calls::<Result<Row, DbError>>()
         .at(site)
         .run_blocking(|| -> Result<Row, DbError> { self.get() })
+}
+async fn made_here(id: u64) -> Result<Row, DbError> {
+    let site = ::ft_runtime::site!().enter();
+    let bulkhead = {
+        static FT_BULKHEAD: ::ft_runtime::Bulkhead = Bulkhead::adaptive(4, 64).queue(8);
+        &FT_BULKHEAD
+    };
+    bulkhead
+        .calls::<Result<Row, DbError>>()
+        .at(site)
+        .run(async {
+            let outcome: Result<Row, DbError> = { get(id).await };
+            outcome
+        })
+        .await
+}
+async fn made_here_for_keys(host: &str) -> Result<Row, DbError> {
+    let site = ::ft_runtime::site!().enter();
+    let circuit_breaker = {
+        static FT_CIRCUIT_BREAKER: ::ft_runtime::Keyed<::ft_runtime::CircuitBreaker> = Keyed::new(
+            CircuitBreaker::new().consecutive(3),
+        );
+        FT_CIRCUIT_BREAKER.of(&(host))
+    };
+    circuit_breaker
+        .calls::<Result<Row, DbError>>()
+        .at(site)
+        .run(async {
+            let outcome: Result<Row, DbError> = { get(host).await };
+            outcome
+        })
+        .await
+}
+async fn elsewhere(id: u64) -> Result<Row, DbError> {
+    let site = ::ft_runtime::site!().enter();
+    let circuit_breaker: &'static ::ft_runtime::CircuitBreaker = &PAYMENTS;
+    circuit_breaker
+        .calls::<Result<Row, DbError>>()
+        .at(site)
+        .run(async {
+            let outcome: Result<Row, DbError> = { get(id).await };
+            outcome
+        })
+        .await
+}
+async fn counted(id: u64) -> Result<Row, DbError> {
+    let site = ::ft_runtime::site!().enter();
+    let bulkhead = {
+        static FT_BULKHEAD: ::ft_runtime::Bulkhead = ::ft_runtime::Bulkhead::new(
+            2 * CORES,
+        );
+        &FT_BULKHEAD
+    };
+    bulkhead
+        .calls::<Result<Row, DbError>>()
+        .at(site)
+        .run(async {
+            let outcome: Result<Row, DbError> = { get(id).await };
+            outcome
+        })
+        .await
 }

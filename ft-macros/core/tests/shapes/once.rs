@@ -32,3 +32,23 @@ async fn keyed_elsewhere(tenant: &Tenant) -> Result<Row, DbError> {
 fn cloned(&mut self) -> Result<Row, DbError> {
     self.get()
 }
+
+#[bulkhead(Bulkhead::adaptive(4, 64).queue(8))]
+async fn made_here(id: u64) -> Result<Row, DbError> {
+    get(id).await
+}
+
+#[circuit_breaker(Keyed::new(CircuitBreaker::new().consecutive(3)), key = host)]
+async fn made_here_for_keys(host: &str) -> Result<Row, DbError> {
+    get(host).await
+}
+
+#[circuit_breaker(PAYMENTS)]
+async fn elsewhere(id: u64) -> Result<Row, DbError> {
+    get(id).await
+}
+
+#[bulkhead(2 * CORES)]
+async fn counted(id: u64) -> Result<Row, DbError> {
+    get(id).await
+}

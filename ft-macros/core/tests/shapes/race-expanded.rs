@@ -35,7 +35,7 @@ async fn set(name: String) -> Result<Row, DbError> {
 }
 async fn around(&self, id: u64) -> Result<Row, DbError> {
     let site = ::ft_runtime::site!().enter();
-    let hedge = &self.hedge;
+    let hedge: &::ft_runtime::Hedge = &self.hedge;
     hedge
         .calls::<Result<Row, DbError>>()
         .at(site)

@@ -8,6 +8,7 @@ async fn place_order(order: &Order) -> Result<Receipt, ShopError> {
     checkpoint
         .run(format!("order-{}", order.id))
         .named("place_order")
+        .argument("order", ::ft_runtime::fingerprint_of!(order))
         .calls::<Result<Receipt, ShopError>>()
         .at(site)
         .run(async {
@@ -23,6 +24,7 @@ async fn reindex(rows: &Rows) -> Result<Report, IndexError> {
     checkpoint
         .run("reindex")
         .named("reindex")
+        .argument("rows", ::ft_runtime::fingerprint_of!(rows))
         .calls::<Result<Report, IndexError>>()
         .at(site)
         .run(async {

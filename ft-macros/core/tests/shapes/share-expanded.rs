@@ -16,7 +16,7 @@ async fn keyed(id: u64) -> Result<Row, DbError> {
 }
 async fn method(&self, tenant: &str, id: u64) -> Result<Row, DbError> {
     let site = ::ft_runtime::site!("rows").enter();
-    let coalesce = &self.rows;
+    let coalesce: &::ft_runtime::Coalesce = &self.rows;
     coalesce
         .calls::<Result<Row, DbError>>()
         .at(site)

@@ -7,17 +7,19 @@ use super::{Lease, UnixMillis, unix_now};
 /// The newest value of a saved state, shared between the one who saves and the store that writes.
 ///
 /// While a write waits for its turn, a newer value replaces the waiting one: the newest wins, and no queue builds up.
+///
+/// Each value has the number of its version, larger than every one before, under which it was sealed.
 #[derive(Debug, Default)]
-pub struct Newest(Mutex<Option<Arc<[u8]>>>);
+pub struct Newest(Mutex<Option<(u64, Arc<[u8]>)>>);
 
 impl Newest {
-    /// Puts a value in. Returns `true` if none was waiting, so that a write must be asked for.
-    pub fn put(&self, value: Arc<[u8]>) -> bool {
-        self.lock().replace(value).is_none()
+    /// Puts a version in. Returns `true` if none was waiting, so that a write must be asked for.
+    pub fn put(&self, generation: u64, value: Arc<[u8]>) -> bool {
+        self.lock().replace((generation, value)).is_none()
     }
 
-    /// Takes the newest value out, to write it.
-    pub fn take(&self) -> Option<Arc<[u8]>> {
+    /// Takes the newest version out, to write it: its number and its value.
+    pub fn take(&self) -> Option<(u64, Arc<[u8]>)> {
         self.lock().take()
     }
 
@@ -26,7 +28,7 @@ impl Newest {
         self.lock().is_some()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<[u8]>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(u64, Arc<[u8]>)>> {
         // Nothing panics while it is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -42,13 +44,11 @@ pub struct SaveState {
     pub lease: Lease,
     /// The state's name in its run.
     pub name: Arc<str>,
-    /// The number of this version, larger than every one before.
-    pub generation: u64,
     /// A version found damaged, not worth keeping.
     pub bad: Option<u64>,
     /// Name of the type, to tell the user when it changes.
     pub type_name: &'static str,
-    /// The sealed value. If it was taken out already, a later write has it and there is nothing to do.
+    /// The sealed value and its number. If it was taken out already, a later write has it and there is nothing to do.
     pub value: Arc<Newest>,
     /// Version of the code that executes the run.
     pub version: u32,
@@ -58,14 +58,8 @@ pub struct SaveState {
 
 impl SaveState {
     /// A version marked now, by version 0 of the code; no version before it is bad.
-    pub fn new(
-        lease: Lease,
-        name: impl Into<Arc<str>>,
-        generation: u64,
-        type_name: &'static str,
-        value: Arc<Newest>,
-    ) -> Self {
-        Self { lease, name: name.into(), generation, bad: None, type_name, value, version: 0, at: unix_now() }
+    pub fn new(lease: Lease, name: impl Into<Arc<str>>, type_name: &'static str, value: Arc<Newest>) -> Self {
+        Self { lease, name: name.into(), bad: None, type_name, value, version: 0, at: unix_now() }
     }
 }
 
@@ -92,10 +86,10 @@ pub struct StateRecord {
 }
 
 impl StateRecord {
-    /// What is stored of `state`: the `value` taken out of it, when `steps` steps of the run had been recorded.
+    /// What is stored of `state`: the version that was taken out of it, when `steps` steps of the run had been recorded.
     #[must_use]
-    pub fn new(state: SaveState, value: Arc<[u8]>, steps: u64) -> Self {
-        let SaveState { lease, name, generation, type_name, version, at, .. } = state;
+    pub fn new(state: SaveState, (generation, value): (u64, Arc<[u8]>), steps: u64) -> Self {
+        let SaveState { lease, name, type_name, version, at, .. } = state;
         let type_name = type_name.to_owned();
         Self { name, generation, type_name, value, steps, token: lease.token, version, recorded_at: at }
     }

@@ -53,7 +53,16 @@ impl Committing {
     }
 
     pub(super) fn wait(mut self) -> Result<(), StoreError> {
-        self.ticket.take().map_or(Ok(()), Ticket::wait)
+        let answer = self.ticket.as_mut().map_or(Ok(()), Ticket::wait_mut);
+        self.answered(answer)
+    }
+
+    /// Too late for the caller, the save may still fail.
+    fn answered(&mut self, answer: Result<(), StoreError>) -> Result<(), StoreError> {
+        if answer != Err(StoreError::DeadlinePassed) {
+            self.ticket = None;
+        }
+        answer
     }
 }
 
@@ -63,8 +72,7 @@ impl Future for Committing {
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let Some(ticket) = &mut self.ticket else { return Poll::Pending };
         let answer = ready!(Pin::new(ticket).poll(cx));
-        self.ticket = None;
-        Poll::Ready(answer)
+        Poll::Ready(self.answered(answer))
     }
 }
 

@@ -1,6 +1,8 @@
 //! What each request does inside the transaction.
 
 mod claim;
+mod operate;
+mod retention;
 mod runs;
 mod states;
 mod steps;
@@ -9,8 +11,9 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 
+pub(super) use self::operate::{Cancel, Resume};
 pub(super) use self::runs::{Delete, Output, Release};
 pub(super) use self::states::States;
 pub(super) use self::steps::{Append, Steps};
@@ -21,13 +24,19 @@ use crate::checkpoint::ticket::Reply;
 /// A request in the queue, whatever it asks for.
 pub(super) type Request = Box<dyn Work>;
 
-/// A question to the database and what it is answered with.
+/// A question that leaves the database as it is.
+pub(super) trait Look: Send + 'static {
+    /// What it is answered with.
+    type Answer: Send + 'static;
+
+    /// Reads the answer, in a transaction of its own.
+    fn look(&self, db: &Connection) -> rusqlite::Result<Self::Answer>;
+}
+
+/// A request to the database and what it is answered with.
 pub(super) trait Ask: Send + 'static {
     /// What it is answered with, once the transaction is committed.
     type Answer: Send + 'static;
-
-    /// Whether it leaves the database as it is.
-    const READ: bool = false;
 
     /// Bytes of values it carries.
     fn size(&self) -> usize {
@@ -59,7 +68,6 @@ impl<A: Ask> Job<A> {
 
 /// A [`Job`] of any kind.
 pub(super) trait Work: Send {
-    fn is_read(&self) -> bool;
     fn size(&self) -> usize;
     fn execute(&mut self, db: &Connection, hands: &mut Hands) -> rusqlite::Result<()>;
     fn acknowledge(self: Box<Self>, hands: &mut Hands);
@@ -68,18 +76,12 @@ pub(super) trait Work: Send {
 }
 
 impl<A: Ask> Work for Job<A> {
-    fn is_read(&self) -> bool {
-        A::READ
-    }
-
     fn size(&self) -> usize {
         self.ask.size()
     }
 
     fn execute(&mut self, db: &Connection, hands: &mut Hands) -> rusqlite::Result<()> {
-        if !A::READ {
-            db.prepare_cached("SAVEPOINT request")?.execute([])?;
-        }
+        db.prepare_cached("SAVEPOINT request")?.execute([])?;
         // What a panic leaves half-changed is the database, and that is rolled back.
         let executed = panic::catch_unwind(AssertUnwindSafe(|| self.ask.execute(db, hands)));
         let answer = match executed {
@@ -87,13 +89,11 @@ impl<A: Ask> Work for Job<A> {
             Ok(executed) => executed?,
             Err(panic) => Err(hands.panicked(&*panic)),
         };
-        if !A::READ {
-            // A request that fails on its own has changed nothing; the others of the batch go on.
-            if answer.is_err() {
-                db.prepare_cached("ROLLBACK TO request")?.execute([])?;
-            }
-            db.prepare_cached("RELEASE request")?.execute([])?;
+        // A request that fails on its own has changed nothing; the others of the batch go on.
+        if answer.is_err() {
+            db.prepare_cached("ROLLBACK TO request")?.execute([])?;
         }
+        db.prepare_cached("RELEASE request")?.execute([])?;
         self.answer = Some(answer);
         Ok(())
     }
@@ -127,12 +127,16 @@ use fence;
 
 /// Why the fence held a write off.
 fn fenced(db: &Connection, run: &str) -> rusqlite::Result<StoreError> {
-    let owner = db
-        .prepare_cached("SELECT owner FROM ft_run WHERE run = ?1")?
-        .query_row([run], |row| row.get(0))
-        .optional()?
-        .flatten();
-    Ok(StoreError::Fenced { run: run.to_owned(), owner })
+    let found = db
+        .prepare_cached("SELECT owner, status = 'cancelled' FROM ft_run WHERE run = ?1")?
+        .query_row([run], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let run = run.to_owned();
+    Ok(match found {
+        Some((_, true)) => StoreError::RunCancelled { run },
+        Some((owner, false)) => StoreError::Fenced { run, owner },
+        None => StoreError::Fenced { run, owner: None },
+    })
 }
 
 /// The bytes of a value, whatever type a tampered row gives them: their envelope tells whether they are whole.
@@ -163,9 +167,15 @@ pub(super) fn reason(error: &rusqlite::Error) -> String {
 }
 
 /// Whether a row did not make sense, as opposed to the database failing.
-fn is_senseless(error: &rusqlite::Error) -> bool {
+pub(super) fn is_senseless(error: &rusqlite::Error) -> bool {
     use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
-    matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..))
+    // No request of ours breaks a constraint, unless what it read of its own run was damaged.
+    let impossible = error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation);
+    impossible
+        || matches!(
+            error,
+            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)
+        )
 }
 
 /// Deletes every run and panics.

@@ -1,5 +1,7 @@
 //! The tables, and a connection that is known to be power-safe.
 
+mod migrate;
+
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -11,8 +13,9 @@ use crate::checkpoint::error::StoreError;
 /// "ftck": tells our databases from every other SQLite file.
 pub(super) const APPLICATION_ID: i32 = 0x6674_636b;
 
-/// Version of the tables, in `PRAGMA user_version`. 1 was never released with other columns.
-pub(super) const SCHEMA: u32 = 1;
+/// Version of the tables, in `PRAGMA user_version`. Whoever raises it writes a migration from the one before, and a store
+/// for `tests/corpus`.
+pub(super) const SCHEMA: u32 = 2;
 
 /// How long a transaction of another process is waited for.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,13 +26,13 @@ const BUSY_PAUSE: Duration = Duration::from_millis(2);
 /// Primary keys are clustered, so that a step costs one page of data and one of index.
 ///
 /// `token` in `ft_meta` is the last token that was granted: counted for the store and not in the run's row, so that a
-/// run which is deleted and started anew does not count from 1 again.
+/// run which is deleted and started anew does not count from 1 again. `commits` and `identity` are for the mark.
 const TABLES: &str = "
 CREATE TABLE ft_meta (
     name        TEXT    NOT NULL PRIMARY KEY,
     value       INTEGER NOT NULL
 ) WITHOUT ROWID;
-INSERT INTO ft_meta (name, value) VALUES ('token', 0);
+INSERT INTO ft_meta (name, value) VALUES ('token', 0), ('commits', 0), ('identity', random());
 CREATE TABLE ft_run (
     run         TEXT    NOT NULL PRIMARY KEY,
     function    TEXT    NOT NULL,
@@ -39,6 +42,10 @@ CREATE TABLE ft_run (
     token       INTEGER NOT NULL,
     attempts    INTEGER NOT NULL,
     incarnation INTEGER NOT NULL,
+    steps       INTEGER NOT NULL DEFAULT 0,
+    keep_unfinished INTEGER NOT NULL DEFAULT 7776000000,
+    arguments   BLOB,
+    recoveries  INTEGER NOT NULL DEFAULT 0,
     output      BLOB,
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL,
@@ -46,6 +53,7 @@ CREATE TABLE ft_run (
     expires_at  INTEGER
 );
 CREATE INDEX ft_run_finished ON ft_run (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX ft_run_unfinished ON ft_run (updated_at + keep_unfinished) WHERE finished_at IS NULL;
 CREATE INDEX ft_run_expires ON ft_run (expires_at) WHERE expires_at IS NOT NULL;
 CREATE TABLE ft_step (
     run         TEXT    NOT NULL,
@@ -74,8 +82,20 @@ CREATE TABLE ft_state (
 ) WITHOUT ROWID;
 ";
 
-/// Opens a connection, creates the tables in a new database, and refuses what is not ours or not safe.
-pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
+/// What a database file turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// Empty.
+    New,
+    /// A store with the tables of this version.
+    Current,
+    /// A store with those of an earlier one.
+    Older(u32),
+}
+
+/// Opens a connection, creates the tables in a new database, brings those of an earlier version up to this one, and
+/// refuses what is not ours or not safe.
+pub(super) fn connect(path: &Path, owners: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> rusqlite::Result<Connection> {
         let connection = Connection::open_with_flags(path, flags)?;
@@ -85,13 +105,26 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     };
     let mut connection = open().map_err(|error| explain(error, path, "opening it"))?;
     // What is not ours is refused before anything is written, the switch to WAL included.
-    let fresh = identify_at_rest(&mut connection, path)?;
+    let found = identify_at_rest(&mut connection, path)?;
     switch_to_wal(&connection).map_err(|error| explain(error, path, "switching to its write-ahead log"))?;
     make_power_safe(&connection, path)?;
-    if fresh {
-        create(&mut connection, path)?;
+    match found {
+        Found::New => create(&mut connection, path)?,
+        Found::Older(_) => migrate::migrate(&mut connection, path, owners)?,
+        Found::Current => {}
     }
     Ok(connection)
+}
+
+/// Opens a connection that cannot write, to a store that is open already.
+pub(super) fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        Ok(connection)
+    };
+    open().map_err(|error| explain(error, path, "opening it to read"))
 }
 
 /// Begins a transaction that may write, waiting for other processes to end theirs.
@@ -99,6 +132,18 @@ pub(super) fn begin<'c>(connection: &'c mut Connection, path: &Path) -> Result<T
     connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(|error| explain(error, path, "beginning a transaction"))
+}
+
+/// Begins a transaction that may write, in which the tables are those of this version and stay so.
+pub(super) fn begin_known<'c>(connection: &'c mut Connection, path: &Path) -> Result<Transaction<'c>, StoreError> {
+    let transaction = begin(connection, path)?;
+    match identify(&transaction, path)? {
+        Found::Current => Ok(transaction),
+        // Between its opening and now, somebody has put another file in its place.
+        _ => {
+            Err(StoreError::Damaged { path: path.to_owned(), reason: "its tables changed while it was opened".into() })
+        }
+    }
 }
 
 /// What an SQLite error means for the store.
@@ -116,7 +161,7 @@ pub(super) fn explain(error: rusqlite::Error, path: &Path, doing: &'static str) 
 }
 
 /// As [`identify`], in one snapshot, while other processes may be creating the tables.
-fn identify_at_rest(connection: &mut Connection, path: &Path) -> Result<bool, StoreError> {
+fn identify_at_rest(connection: &mut Connection, path: &Path) -> Result<Found, StoreError> {
     let snapshot = connection.transaction().map_err(|error| explain(error, path, "reading its schema version"))?;
     let identified = identify(&snapshot, path);
     drop(snapshot);
@@ -130,9 +175,9 @@ fn identify_at_rest(connection: &mut Connection, path: &Path) -> Result<bool, St
     }
 }
 
-/// Whether the database is new; an error if it is another program's or a newer ft's. Inside a transaction: the three
-/// numbers belong together.
-fn identify(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
+/// What the database is; an error if it is another program's or a newer ft's. Inside a transaction: the three numbers
+/// belong together.
+fn identify(connection: &Connection, path: &Path) -> Result<Found, StoreError> {
     let read = || -> rusqlite::Result<(i32, u32, u32)> {
         let number = |pragma| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
         Ok((
@@ -144,8 +189,9 @@ fn identify(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
     let (application_id, schema, tables) =
         read().map_err(|error| explain(error, path, "reading its schema version"))?;
     match (application_id, schema, tables) {
-        (0, 0, 0) => Ok(true),
-        (APPLICATION_ID, SCHEMA, _) => Ok(false),
+        (0, 0, 0) => Ok(Found::New),
+        (APPLICATION_ID, SCHEMA, _) => Ok(Found::Current),
+        (APPLICATION_ID, found @ 1..SCHEMA, _) => Ok(Found::Older(found)),
         (APPLICATION_ID, found, _) if found > SCHEMA => {
             Err(StoreError::NewerSchema { path: path.to_owned(), found, supported: SCHEMA })
         }
@@ -203,7 +249,7 @@ fn make_power_safe(connection: &Connection, path: &Path) -> Result<(), StoreErro
 fn create(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let transaction = begin(connection, path)?;
     // Another process may have been first.
-    if !identify(&transaction, path)? {
+    if identify(&transaction, path)? != Found::New {
         return Ok(());
     }
     transaction
@@ -211,7 +257,14 @@ fn create(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
         .and_then(|()| transaction.pragma_update(None, "application_id", APPLICATION_ID))
         .and_then(|()| transaction.pragma_update(None, "user_version", SCHEMA))
         .and_then(|()| transaction.commit())
+        .and_then(|()| fold(connection))
         .map_err(|error| explain(error, path, "creating its tables"))
+}
+
+/// Folds the log into the database, so that a log that is lost later takes the tables with it no more: the store is known
+/// by them, and so what it has lost. As far as other processes let it; they do the same.
+fn fold(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))
 }
 
 fn no_row(error: rusqlite::Error) -> rusqlite::Result<()> {

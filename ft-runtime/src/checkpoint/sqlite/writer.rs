@@ -1,33 +1,22 @@
 //! The writer thread: takes all that is queued, commits it at once, answers afterwards.
 
 use std::any::Any;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::{self, ThreadId};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::mark::{self, Mark};
+use super::queue::Queue;
 use super::requests::{self, Request};
 use super::schema;
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::owner::{self, Owner};
 use crate::time;
-
-/// Requests that may wait; one more makes its caller wait.
-const MAX_QUEUED: usize = 4096;
-
-/// Bytes of values that may wait: four of the largest.
-const MAX_QUEUED_BYTES: usize = 256 << 20;
-
-/// Requests that go into one transaction.
-const MAX_BATCH: usize = 1024;
-
-/// Bytes after which a transaction takes no further request.
-const MAX_BATCH_BYTES: usize = 16 << 20;
 
 /// The part of a commit's time that is spent on gathering the next batch.
 const GATHERING_SHARE: u32 = 8;
@@ -35,128 +24,11 @@ const GATHERING_SHARE: u32 = 8;
 /// And never more than this, however long the last commit was stuck.
 const MAX_GATHERING: Duration = Duration::from_millis(1);
 
-/// What waits for the writer.
-pub(super) struct Queue {
-    url: String,
-    waiting: Mutex<Waiting>,
-    filled: Condvar,
-    drained: Condvar,
-    writer: OnceLock<ThreadId>,
-}
-
-#[derive(Default)]
-struct Waiting {
-    requests: VecDeque<Request>,
-    bytes: usize,
-    /// How many requests the writer wants to be woken for.
-    wanted: usize,
-    closed: bool,
-    #[cfg(test)]
-    stalled: bool,
-    #[cfg(test)]
-    fail_next_commit: bool,
-    #[cfg(test)]
-    commits: u64,
-}
-
-impl Queue {
-    pub(super) fn new(url: String) -> Self {
-        Self {
-            url,
-            waiting: Mutex::default(),
-            filled: Condvar::new(),
-            drained: Condvar::new(),
-            writer: OnceLock::new(),
-        }
-    }
-
-    /// Enqueues, waiting while the queue is full: the writer empties it without anyone's help.
-    pub(super) fn push(&self, request: Request) {
-        let size = request.size();
-        let mut waiting = self.lock();
-        // The writer itself asks for something only when an abandoned claim is given back; it must not wait for itself.
-        let waits = self.writer.get() != Some(&thread::current().id());
-        while waits && waiting.is_full() && !waiting.closed {
-            waiting = self.drained.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-        }
-        if waiting.closed {
-            drop(waiting);
-            request.refuse(StoreError::Closed { store: self.url.clone() });
-            return;
-        }
-        waiting.bytes += size;
-        waiting.requests.push_back(request);
-        let wakes = waiting.requests.len() >= waiting.wanted;
-        drop(waiting);
-        if wakes {
-            self.filled.notify_one();
-        }
-    }
-
-    /// No request is taken any more; those that are queued are still written.
-    pub(super) fn close(&self) {
-        self.lock().closed = true;
-        self.filled.notify_all();
-        self.drained.notify_all();
-    }
-
-    /// Moves the next batch into `batch`, waiting for one. `false` when closed and empty.
-    ///
-    /// The callers that were just answered are about to ask again. Taking the first one alone would make the others
-    /// wait for a sync of its own, so up to `patience` is spent on letting `expected` requests come together.
-    fn take(&self, batch: &mut Vec<Request>, expected: usize, patience: Duration) -> bool {
-        let mut waiting = self.lock();
-        while waiting.is_idle() {
-            if waiting.closed {
-                return false;
-            }
-            waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-        }
-        if waiting.requests.len() < expected && !waiting.closed {
-            waiting.wanted = expected;
-            let gathering = |waiting: &mut Waiting| waiting.requests.len() < expected && !waiting.closed;
-            let gathered = self.filled.wait_timeout_while(waiting, patience, gathering);
-            waiting = gathered.unwrap_or_else(PoisonError::into_inner).0;
-            waiting.wanted = 0;
-        }
-        let mut bytes = 0;
-        while batch.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
-            let Some(request) = waiting.requests.pop_front() else {
-                break;
-            };
-            bytes += request.size();
-            batch.push(request);
-        }
-        waiting.bytes = waiting.bytes.saturating_sub(bytes);
-        drop(waiting);
-        self.drained.notify_all();
-        true
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing panics while it is held.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Waiting {
-    fn is_full(&self) -> bool {
-        self.requests.len() >= MAX_QUEUED || self.bytes >= MAX_QUEUED_BYTES
-    }
-
-    fn is_idle(&self) -> bool {
-        #[cfg(test)]
-        if self.stalled {
-            return true;
-        }
-        self.requests.is_empty()
-    }
-}
-
 /// The thread's own state.
 pub(super) struct Writer {
     /// `None` after a failure, until the database has been opened and read again.
     connection: Option<Connection>,
+    mark: Mark,
     hands: Hands,
     queue: Arc<Queue>,
 }
@@ -173,16 +45,22 @@ pub(super) struct Hands {
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, path: PathBuf, owners: PathBuf, owner: Owner, queue: Arc<Queue>) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        mark: Mark,
+        path: PathBuf,
+        owners: PathBuf,
+        owner: Owner,
+        queue: Arc<Queue>,
+    ) -> Self {
         let hands = Hands { owner, path, owners, held: HashMap::new(), granted: HashSet::new() };
-        Self { connection: Some(connection), hands, queue }
+        Self { connection: Some(connection), mark, hands, queue }
     }
 
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self) {
         let queue = Arc::clone(&self.queue);
         let _closes = CloseOnExit(&queue);
-        queue.writer.get_or_init(|| thread::current().id());
         let mut batch = Vec::new();
         let (mut expected, mut patience) = (1, Duration::ZERO);
         while queue.take(&mut batch, expected, patience) {
@@ -199,6 +77,7 @@ impl Writer {
                 }));
             }
             self.hands.granted.clear();
+            queue.settle(expected);
         }
     }
 
@@ -223,18 +102,17 @@ impl Writer {
             let path = &path;
             move |error| schema::explain(error, path, doing)
         };
-        let behavior = if batch.iter().all(|request| request.is_read()) {
-            TransactionBehavior::Deferred
-        } else {
-            TransactionBehavior::Immediate
-        };
-        let transaction = connection.transaction_with_behavior(behavior).map_err(failed("beginning a transaction"))?;
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed("beginning a transaction"))?;
         for request in batch {
             request.execute(&transaction, &mut self.hands).map_err(failed("executing a request"))?;
         }
         #[cfg(test)]
         self.queue.injected_failure().map_err(failed("committing"))?;
+        let commits = mark::count(&transaction).map_err(failed("counting its commits"))?;
         transaction.commit().map_err(failed("committing"))?;
+        self.mark.note(commits);
         #[cfg(test)]
         self.queue.count_commit();
         Ok(())
@@ -242,9 +120,11 @@ impl Writer {
 
     /// Opens and reads the database again, and starts a new log: nothing may be appended behind frames of which
     /// nobody knows whether they reached the disk.
-    fn reopen(&self) -> Result<Connection, StoreError> {
-        let failed = |error| schema::explain(error, &self.hands.path, "reading it again after a failure");
-        let connection = schema::connect(&self.hands.path)?;
+    fn reopen(&mut self) -> Result<Connection, StoreError> {
+        let path = self.hands.path.clone();
+        let failed = |error| schema::explain(error, &path, "reading it again after a failure");
+        let connection = schema::connect(&self.hands.path, &self.hands.owners)?;
+        self.mark.check(&self.hands.path, &connection)?;
         let busy: i64 =
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(failed)?;
         if busy != 0 {
@@ -258,7 +138,7 @@ impl Writer {
 ///
 /// The sync is never tried again: the kernel may have marked the pages clean that it could not write, and a second sync
 /// would succeed without them.
-fn poison(connection: Connection) {
+pub(super) fn poison(connection: Connection) {
     // Closing must not fold the log into the database: that is the reopened connection's decision.
     let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
 }
@@ -322,39 +202,6 @@ struct CloseOnExit<'q>(&'q Queue);
 
 impl Drop for CloseOnExit<'_> {
     fn drop(&mut self) {
-        self.0.close();
-        let requests = std::mem::take(&mut self.0.lock().requests);
-        requests.into_iter().for_each(|request| request.refuse(StoreError::Closed { store: self.0.url.clone() }));
-    }
-}
-
-#[cfg(test)]
-impl Queue {
-    pub(super) fn fail_next_commit(&self) {
-        self.lock().fail_next_commit = true;
-    }
-
-    pub(super) fn commits(&self) -> u64 {
-        self.lock().commits
-    }
-
-    pub(super) fn while_stalled<R>(&self, work: impl FnOnce() -> R) -> R {
-        self.lock().stalled = true;
-        let result = work();
-        self.lock().stalled = false;
-        self.filled.notify_all();
-        result
-    }
-
-    fn count_commit(&self) {
-        self.lock().commits += 1;
-    }
-
-    fn injected_failure(&self) -> rusqlite::Result<()> {
-        if std::mem::take(&mut self.lock().fail_next_commit) {
-            let io = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
-            return Err(rusqlite::Error::SqliteFailure(io, None));
-        }
-        Ok(())
+        self.0.abandon();
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::World;
-use crate::{Error, Saved, checkpoint, retry};
+use crate::checkpoint::CheckpointError;
+use crate::{Error, Rejected, Saved, checkpoint, retry};
 
 type Failed = Error<&'static str>;
 
@@ -99,5 +100,98 @@ fn blocking_functions_are_runs_and_steps_too() {
         assert_eq!(store.scope_blocking(|| doubled(3)).unwrap(), 14);
         let keys: Vec<_> = store.steps("sync").wait().unwrap().into_iter().map(|step| step.key.to_string()).collect();
         assert_eq!(keys, ["double#1", "double#2"]);
+    }
+}
+
+#[checkpoint(run = format!("bill-{id}"), skip(note))]
+async fn bill(id: u32, cents: u32, note: &str, _shop: &Shop) -> Result<u32, Failed> {
+    if note == "fails" { Err(Error::Failed("no paper")) } else { Ok(cents) }
+}
+
+mod elsewhere {
+    use super::{Failed, checkpoint};
+
+    /// Another function of the same name, with run ids of the same form.
+    #[checkpoint(run = format!("bill-{id}"))]
+    pub(super) async fn bill(id: String) -> Result<u32, Failed> {
+        Ok(id.len() as u32)
+    }
+}
+
+#[tokio::test]
+async fn a_run_answers_no_other_arguments_than_those_it_was_started_with() {
+    for world in World::all() {
+        let (store, shop) = (world.store(), Shop::default());
+        assert_eq!(store.scope(bill(1, 500, "first", &shop)).await.unwrap(), 500);
+        assert_eq!(store.scope(bill(1, 500, "what is skipped does not count", &shop)).await.unwrap(), 500);
+        store.scope(bill(2, 500, "fails", &shop)).await.unwrap_err();
+        for id in [1, 2] {
+            let refused = store.scope(bill(id, 700, "", &shop)).await.unwrap_err();
+            let Error::Rejected(Rejected::Checkpoint(error)) = refused else { panic!("{refused:?}") };
+            let expected =
+                CheckpointError::RunInputChanged { run: format!("bill-{id}"), arguments: vec!["cents".into()] };
+            assert_eq!(*error, expected);
+        }
+        assert_eq!(store.scope(bill(2, 500, "", &shop)).await.unwrap(), 500);
+        let refused = store.scope(elsewhere::bill("1".into())).await.unwrap_err();
+        assert!(refused.to_string().contains("was started with other arguments (`id`)"), "{refused}");
+    }
+}
+
+#[checkpoint(run = "nightly", again = always)]
+async fn nightly(day: u32, fails: bool) -> Result<u32, Failed> {
+    if fails { Err(Error::Failed("no power")) } else { Ok(day) }
+}
+
+#[tokio::test]
+async fn a_periodic_run_takes_new_arguments_even_after_one_that_failed() {
+    for world in World::all() {
+        let store = world.store();
+        assert_eq!(store.scope(nightly(1, false)).await.unwrap(), 1);
+        store.scope(nightly(2, true)).await.unwrap_err();
+        assert_eq!(store.scope(nightly(3, false)).await.unwrap(), 3);
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+enum Bank {
+    Declined {
+        code: u32,
+    },
+    #[serde(skip)]
+    Refused(String),
+}
+
+impl From<Rejected> for Bank {
+    fn from(rejected: Rejected) -> Self {
+        Self::Refused(rejected.to_string())
+    }
+}
+
+#[checkpoint(key = cents, record_err = true, skip(ran))]
+async fn pay(cents: u32, ran: &AtomicU32) -> Result<u32, Bank> {
+    match (ran.fetch_add(1, Ordering::Relaxed), cents) {
+        (_, 1) => Err(Bank::Declined { code: 51 }),
+        (0, _) => Err(Bank::Refused("no line".into())),
+        _ => Ok(cents),
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_records_errors_answers_with_them_and_tries_again_what_is_no_answer() {
+    for world in World::all() {
+        let store = world.store();
+        let (declined, refused) = (AtomicU32::new(0), AtomicU32::new(0));
+        for attempt in 0..3 {
+            let run = crate::Checkpoint::new().run("r").named("work").calls::<Result<u32, Bank>>();
+            let failed = store.scope(run.run(async {
+                assert_eq!(pay(1, &declined).await, Err(Bank::Declined { code: 51 }));
+                assert_eq!(pay(2, &refused).await.is_ok(), attempt > 0);
+                Err(Bank::Refused("crash".into()))
+            }));
+            failed.await.unwrap_err();
+        }
+        assert_eq!((declined.load(Ordering::Relaxed), refused.load(Ordering::Relaxed)), (1, 2));
+        assert_eq!(store.steps("r").await.unwrap().len(), 2);
     }
 }

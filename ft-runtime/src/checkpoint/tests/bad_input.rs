@@ -78,7 +78,7 @@ fn a_newer_schema_is_refused_and_stays_as_it_was() {
     rusqlite::Connection::open(world.path()).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
     let before = fs::read(world.path()).unwrap();
     let error = open(&world.path()).unwrap_err();
-    assert_eq!(error, StoreError::NewerSchema { path: world.path(), found: 99, supported: 1 });
+    assert_eq!(error, StoreError::NewerSchema { path: world.path(), found: 99, supported: 2 });
     assert_eq!(fs::read(world.path()).unwrap(), before);
 }
 
@@ -126,6 +126,7 @@ async fn a_row_that_makes_no_sense_fails_its_own_run_and_no_other() {
         ("ft_run SET attempts = -1", "ft_run SET attempts = 1"),
         ("ft_run SET token = 9223372036854775807", "ft_run SET token = 1"),
         ("ft_run SET token = -1", "ft_run SET token = 1"),
+        ("ft_run SET steps = -1", "ft_run SET steps = 1"),
     ] {
         world.tamper(&format!("UPDATE {makes} WHERE run = 'r'"));
         let error = refused(store.scope(run("r").run(async { step(1).await })).await);
@@ -157,7 +158,9 @@ async fn a_state_at_the_end_of_its_numbers_fails_its_own_run() {
     for generation in [-1, i64::MAX] {
         world.tamper(&format!("UPDATE ft_state SET generation = {generation}"));
         let error = refused(Err::<(), _>(crash().await));
-        assert!(matches!(error, CheckpointError::Store(StoreError::Damaged { .. })), "{generation}: {error:?}");
+        let found =
+            matches!(error, CheckpointError::Store(StoreError::Damaged { .. }) | CheckpointError::Corrupt { .. });
+        assert!(found, "{generation}: {error:?}");
     }
     assert_eq!(store.scope(run("other").run(async { step(1).await })).await.unwrap(), 1);
 }
@@ -177,6 +180,41 @@ async fn a_step_that_damage_has_hidden_leaves_a_hole_that_is_found() {
     assert!(matches!(&error, CheckpointError::Corrupt { reason, .. } if reason == "1 of 2 recorded steps are there"));
     // The refusal gave the run back.
     assert_eq!(store.runs(Default::default()).await.unwrap()[0].owner, None);
+}
+
+#[tokio::test]
+async fn the_newest_step_and_all_steps_are_missed_when_they_are_lost() {
+    for (lost, left) in [("seq = 2", 1), ("seq > 0", 0)] {
+        let world = World::sqlite();
+        let store = world.store();
+        let failed = store.scope(run("r").run(async {
+            step(1).await?;
+            step(2).await?;
+            Err(Error::Failed("crash".into()))
+        }));
+        failed.await.unwrap_err();
+        world.tamper(&format!("DELETE FROM ft_step WHERE {lost}"));
+        let error = refused(store.scope(run("r").run(async { panic!("executed") })).await);
+        let said = format!("{left} of 2 recorded steps are there");
+        assert!(matches!(&error, CheckpointError::Corrupt { reason, .. } if *reason == said), "{lost}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_whose_row_is_lost_does_not_start_beside_its_steps() {
+    let world = World::sqlite();
+    let store = world.store();
+    let failed = store.scope(run("r").run(async {
+        step(1).await?;
+        Err(Error::Failed("crash".into()))
+    }));
+    failed.await.unwrap_err();
+    world.tamper("DELETE FROM ft_run");
+    let error = refused(store.scope(run("r").run(async { panic!("executed") })).await);
+    assert!(matches!(error, CheckpointError::Store(StoreError::Damaged { .. })), "{error:?}");
+    // Deleting it is how somebody says that it may.
+    let _ = store.delete("r").await.unwrap();
+    assert_eq!(store.scope(run("r").run(step(1))).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -217,6 +255,25 @@ async fn a_state_under_another_name_or_with_another_type_name_is_corrupt() {
         let error = refused(store.scope(run("r").run(async { Ok(*Saved::<u32>::load(name).await?) })).await);
         assert!(matches!(error, CheckpointError::Corrupt { .. }), "{tampered}: {error:?}");
     }
+}
+
+#[tokio::test]
+async fn versions_of_a_state_that_changed_places_are_corrupt() {
+    let world = World::sqlite();
+    let store = world.store();
+    let failed = store.scope(run("r").run(async {
+        let mut state = Saved::<u32>::load("state").await?;
+        for value in [10, 20] {
+            *state = value;
+            state.commit().await?;
+        }
+        Err(Error::Failed("crash".into()))
+    }));
+    failed.await.unwrap_err();
+    world.tamper("UPDATE ft_state SET generation = -generation");
+    world.tamper("UPDATE ft_state SET generation = 3 + generation");
+    let error = refused(store.scope(run("r").run(async { Ok(*Saved::<u32>::load("state").await?) })).await);
+    assert!(matches!(error, CheckpointError::Corrupt { .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -303,4 +360,23 @@ async fn a_result_that_is_too_large_is_refused_before_it_is_recorded() {
     let error = refused(outcome.await);
     assert!(matches!(error, CheckpointError::TooLarge { .. }), "{error:?}");
     assert!(store.steps("r").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_recorded_error_of_a_step_that_records_none_any_more_is_neither_used_nor_executed_again() {
+    for world in World::all() {
+        let store = world.store();
+        let call = || Checkpoint::new().step("pay").key(&1).calls::<Out>();
+        let recorded = store.scope(
+            run("r").run(async { call().record_err().run(async { Err(Error::Failed("declined".into())) }).await }),
+        );
+        assert_eq!(recorded.await, Err(Error::Failed("declined".into())));
+        let error = refused(store.scope(run("r").run(async { call().run(async { panic!("executed") }).await })).await);
+        assert!(matches!(&error, CheckpointError::Decode { recorded, .. } if recorded == "an error"), "{error:?}");
+        // A refusal in an `Error` is no answer of the step.
+        let outcome = store
+            .scope(run("other").run(async { call().record_err().run(async { Err(Rejected::NoTarget.into()) }).await }));
+        assert_eq!(outcome.await, Err(Error::Rejected(Rejected::NoTarget)));
+        assert!(store.steps("other").await.unwrap().is_empty());
+    }
 }

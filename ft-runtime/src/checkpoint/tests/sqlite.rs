@@ -1,19 +1,37 @@
 //! What is special to the embedded store.
 
 use std::fs;
-use std::sync::{Arc, Barrier};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Barrier, mpsc};
+use std::task::{Context, Waker};
 use std::thread;
+use std::time::Duration;
 
 use super::World;
 use crate::checkpoint::sqlite::Sqlite;
-use crate::checkpoint::{Appended, Backend, Claim, Claimed, Filter, InputHash, Lease, Step, Store, StoreError, Ticket};
+use crate::checkpoint::{
+    Appended, Arguments, Backend, Checkpoint, CheckpointError, Claim, Claimed, Filter, InputHash, Lease, Step, Store,
+    StoreError, Ticket,
+};
+use crate::{Deadline, Error, Rejected, site};
+
+type Out = Result<u32, Error<&'static str>>;
 
 fn open(world: &World) -> Sqlite {
     Sqlite::open_as_new_owner(&world.path()).unwrap()
 }
 
 fn claim(run: &str) -> Claim {
-    Claim { run: run.into(), function: "work".into(), version: 0, again: false, at: 0 }
+    Claim {
+        run: run.into(),
+        function: "work".into(),
+        version: 0,
+        arguments: Arguments::default(),
+        again: false,
+        max_recoveries: 10,
+        keep_unfinished: Duration::from_secs(3600),
+        at: 0,
+    }
 }
 
 fn append(store: &Sqlite, run: &str, key: String) -> Ticket<Vec<Appended>> {
@@ -84,7 +102,7 @@ fn a_release_that_could_not_be_written_does_not_keep_the_run_from_its_own_proces
     let store = open(&world);
     let _ = store.claim(claim("r")).wait().unwrap();
     store.fail_next_commit();
-    assert!(store.release(Lease { run: "r".into(), token: 1 }).wait().is_err());
+    assert!(store.release(Lease { run: "r".into(), token: 1 }, 0).wait().is_err());
     assert!(matches!(store.claim(claim("r")).wait().unwrap(), Claimed::Granted(granted) if granted.token == 2));
 }
 
@@ -107,7 +125,10 @@ fn missing_directories_are_made() {
     drop(store);
     let left = fs::read_dir(world.scratch.join("a/b")).unwrap().map(|entry| entry.unwrap().file_name());
     let left: Vec<_> = left.collect();
-    assert!(left.iter().all(|name| *name == "ft.db" || *name == "ft.db.owners"), "{left:?}");
+    assert!(
+        left.iter().all(|name| ["ft.db", "ft.db.mark", "ft.db.owners"].iter().any(|known| name == known)),
+        "{left:?}"
+    );
 }
 
 #[test]
@@ -201,10 +222,128 @@ fn an_abandoned_claim_is_given_back_even_from_the_writers_own_thread() {
     store.while_stalled(|| {
         store.claim(claim("r")).abandon(move |claimed| {
             let Ok(Claimed::Granted(granted)) = claimed else { panic!("{claimed:?}") };
-            drop(heir.release(Lease { run: "r".into(), token: granted.token }));
+            drop(heir.release(Lease { run: "r".into(), token: granted.token }, 0));
         });
     });
     // The second claim may be in the batch of the first, before the release: then it is told so.
     let granted = std::iter::repeat_with(|| store.claim(claim("r")).wait().unwrap()).take(3);
     assert!(granted.into_iter().any(|claimed| matches!(claimed, Claimed::Granted(_))));
+}
+
+#[test]
+fn a_read_waits_for_the_writes_before_it_and_for_no_commit_after_it() {
+    let world = World::sqlite();
+    let store = open(&world);
+    let _ = store.claim(claim("r")).wait().unwrap();
+    let (early, written, late) = store.while_stalled(|| {
+        // Nothing is under way: the writer is not needed.
+        let early = store.steps("r").wait().unwrap();
+        let written = append(&store, "r", "s#1".into());
+        (early, written, store.steps("r"))
+    });
+    let _ = written.wait().unwrap();
+    assert_eq!((early.len(), late.wait().unwrap().len()), (0, 1));
+}
+
+#[test]
+fn a_read_that_fails_is_its_own_answer_and_the_next_one_is_answered() {
+    let world = World::sqlite();
+    let store = open(&world);
+    let _ = store.claim(claim("r")).wait().unwrap();
+    world.tamper("UPDATE ft_run SET status = 'asleep'");
+    assert!(matches!(store.list(Filter::default()).wait(), Err(StoreError::Damaged { .. })));
+    world.tamper("UPDATE ft_run SET status = 'running'");
+    assert_eq!(store.list(Filter::default()).wait().unwrap().len(), 1);
+}
+
+/// Fills the queue to its bound.
+fn fill(store: &Sqlite) {
+    let mut number = 0;
+    while store.full().is_none() {
+        number += 1;
+        drop(append(store, "r", format!("filling#{number}")));
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_makes_a_step_wait_without_its_thread_and_before_its_body() {
+    let world = World::sqlite();
+    let sqlite = Arc::new(open(&world));
+    let store = Store::from_backend(sqlite.clone());
+    let done = store.scope(Checkpoint::new().run("r").named("work").calls::<Out>().run(async {
+        let ran = AtomicBool::new(false);
+        let step = Checkpoint::new().step("s").at(site!().enter()).calls::<Out>();
+        let mut step = std::pin::pin!(step.run(async {
+            ran.store(true, Ordering::Relaxed);
+            Ok(7)
+        }));
+        sqlite.while_stalled(|| {
+            fill(&sqlite);
+            for _ in 0..3 {
+                assert!(step.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            }
+        });
+        assert!(!ran.load(Ordering::Relaxed), "the body ran though its result could not be handed over");
+        step.await
+    }));
+    assert_eq!(done.await.unwrap(), 7);
+}
+
+#[test]
+fn a_full_queue_blocks_a_blocking_caller_until_there_is_room() {
+    let world = World::sqlite();
+    let sqlite = Arc::new(open(&world));
+    let store = Store::from_backend(sqlite.clone());
+    let (send, ended) = mpsc::channel();
+    let blocked = sqlite.while_stalled(|| {
+        fill(&sqlite);
+        let blocked = thread::spawn(move || {
+            let run = Checkpoint::new().run("other").named("work").calls::<Out>();
+            send.send(store.scope_blocking(|| run.run_blocking(|| Ok(7)))).unwrap();
+        });
+        // It must not have claimed anything while the queue is full.
+        thread::yield_now();
+        assert!(ended.try_recv().is_err());
+        blocked
+    });
+    assert_eq!(ended.recv().unwrap().unwrap(), 7);
+    blocked.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_deadline_ends_the_wait_for_a_record_which_is_written_and_found_by_the_next_call() {
+    let world = World::sqlite();
+    let sqlite = Arc::new(open(&world));
+    let store = Store::from_backend(sqlite.clone());
+    let ran = AtomicU32::new(0);
+    let call = || {
+        let step = Checkpoint::new().step("s").key(&1).at(site!().enter()).calls::<Out>();
+        step.run(async { Ok(ran.fetch_add(1, Ordering::Relaxed)) })
+    };
+    let done = store.scope(Checkpoint::new().run("r").named("work").calls::<Out>().run(async {
+        // The writer stays away until the deadline has passed.
+        sqlite.stall(true);
+        let late = Deadline::after(Duration::from_millis(1)).scope(call()).await;
+        sqlite.stall(false);
+        let Err(Error::Rejected(Rejected::Checkpoint(error))) = late else { panic!("{late:?}") };
+        assert_eq!(*error, CheckpointError::Store(StoreError::DeadlinePassed));
+        call().await
+    }));
+    assert_eq!(done.await.unwrap(), 0);
+    assert_eq!((ran.load(Ordering::Relaxed), store.steps("r").await.unwrap().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_claim_that_is_granted_after_the_deadline_is_given_back() {
+    let world = World::sqlite();
+    let sqlite = Arc::new(open(&world));
+    let store = Store::from_backend(sqlite.clone());
+    let run = || Checkpoint::new().run("r").named("work").calls::<Out>();
+    sqlite.stall(true);
+    let late = store.scope(Deadline::after(Duration::from_millis(1)).scope(run().run(async { Ok(1) }))).await;
+    sqlite.stall(false);
+    assert!(matches!(late, Err(Error::Rejected(Rejected::Checkpoint(_)))), "{late:?}");
+    let _ = store.runs(Filter::default()).await;
+    let _ = store.runs(Filter::default()).await;
+    assert_eq!(store.scope(run().run(async { Ok(2) })).await.unwrap(), 2);
 }

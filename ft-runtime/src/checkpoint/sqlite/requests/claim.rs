@@ -2,24 +2,24 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::runs::{delete, forget, output_of, run_columns, run_record};
+use super::retention::prune;
+use super::runs::{forget, output_of, run_columns, run_record};
 use super::steps::steps_of;
 use super::{Ask, Executed, is_senseless, senseless};
 use crate::checkpoint::error::StoreError;
-use crate::checkpoint::record::{Claim, Claimed, Granted, RunStatus, UnixMillis};
+use crate::checkpoint::record::{Claim, Claimed, Granted, RunStatus, millis};
 use crate::checkpoint::sqlite::writer::Hands;
-use crate::checkpoint::{KEPT_RUNS, PRUNED_AT_ONCE};
 
 impl Ask for Claim {
     type Answer = Claimed;
 
     fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<Claimed> {
-        let claimed = claim(self, db, hands)?;
-        if let Ok(Claimed::Granted(granted)) = &claimed {
-            match prune(db, self.at, &self.run, granted.token) {
+        let mut claimed = claim(self, db, hands)?;
+        if let Ok(Claimed::Granted(granted)) = &mut claimed {
+            match prune(self, granted.token, db, hands) {
                 // Rows of other runs; they stay until they are deleted by hand.
                 Err(error) if is_senseless(&error) => {}
-                pruned => pruned?,
+                pruned => granted.forgotten = pruned?,
             }
             hands.grant(&self.run);
         }
@@ -39,10 +39,14 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
         .query_row([&*claim.run], run_record)
         .optional()?;
     let Some(known) = known else {
+        // Its steps without its row: somebody deletes it by hand before it may start from nothing.
+        if !steps_of(db, &claim.run)?.is_empty() {
+            return Err(senseless(format!("run `{}` has steps, and no row of its own", claim.run)));
+        }
         let token = next_token(db, 0)?;
         db.prepare_cached(concat!(
             "INSERT INTO ft_run (run, function, version, status, owner, token, attempts, incarnation, created_at, ",
-            "updated_at) VALUES (?1, ?2, ?3, 'running', ?4, ?5, 1, ?5, ?6, ?6)"
+            "updated_at, keep_unfinished, arguments) VALUES (?1, ?2, ?3, 'running', ?4, ?5, 1, ?5, ?6, ?6, ?7, ?8)"
         ))?
         .execute(params![
             &*claim.run,
@@ -50,26 +54,37 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
             claim.version,
             hands.owner(),
             token as i64,
-            claim.at
+            claim.at,
+            keep(claim),
+            claim.arguments.to_bytes()
         ])?;
-        return Ok(Ok(Claimed::Granted(Granted { token, attempts: 1, incarnation: token, steps: Vec::new() })));
+        let started = Granted { created_at: claim.at, ..Granted::new(token, 1, token, 0, Vec::new()) };
+        return Ok(Ok(Claimed::Granted(started)));
     };
     let expired = known.expires_at.is_some_and(|at| at <= claim.at);
     if known.function != *claim.function && !expired {
         return Ok(Ok(Claimed::OtherFunction { recorded: known.function }));
     }
-    let mut granted = Granted { token: known.token, attempts: 1, incarnation: known.incarnation, steps: Vec::new() };
-    let (mut created_at, mut starts_again) = (known.created_at, false);
+    let mut granted = Granted::new(known.token, 1, known.incarnation, 0, Vec::new());
+    let (mut created_at, mut starts_again, mut arguments) = (known.created_at, false, &claim.arguments);
+    let mut recoveries = known.recoveries;
     match known.status {
         RunStatus::Cancelled => return Ok(Ok(Claimed::Cancelled)),
+        RunStatus::Parked => return Ok(Ok(Claimed::Parked { recoveries: known.recoveries, now: false })),
         RunStatus::Finished => {
             if !claim.again && !expired {
+                if let Some(refused) = claim.differing(&known.arguments) {
+                    return Ok(Ok(refused));
+                }
                 return Ok(Ok(Claimed::Finished(output_of(db, &claim.run)?.unwrap_or_default())));
             }
             created_at = claim.at;
             starts_again = true;
+            recoveries = 0;
         }
         RunStatus::Running => {
+            // Of another process; one of ours is a release that could not be written.
+            let taken_over = known.owner.as_ref().is_some_and(|owner| owner != hands.owner());
             match hands.living(&claim.run, known.owner) {
                 Ok(None) => {}
                 Ok(Some(owner)) => return Ok(Ok(Claimed::Busy { owner })),
@@ -78,19 +93,35 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
             if known.version != claim.version {
                 return Ok(Ok(Claimed::OtherVersion { recorded: known.version }));
             }
+            if let Some(refused) = claim.differing(&known.arguments) {
+                return Ok(Ok(refused));
+            }
+            if !known.arguments.is_empty() {
+                arguments = &known.arguments;
+            }
+            if taken_over {
+                if recoveries >= claim.max_recoveries {
+                    park(db, &claim.run)?;
+                    return Ok(Ok(Claimed::Parked { recoveries, now: true }));
+                }
+                recoveries += 1;
+            }
             let more = known.attempts.checked_add(1);
             granted.attempts = more.ok_or_else(|| senseless(format!("run `{}` has no end of attempts", claim.run)))?;
+            granted.recorded = known.steps;
             granted.steps = steps_of(db, &claim.run)?;
         }
     }
     granted.token = next_token(db, known.token)?;
+    granted.created_at = created_at;
     if starts_again {
         granted.incarnation = granted.token;
         forget(db, &claim.run)?;
     }
     db.prepare_cached(concat!(
         "UPDATE ft_run SET function = ?2, version = ?3, status = 'running', owner = ?4, token = ?5, attempts = ?6, ",
-        "incarnation = ?7, output = NULL, created_at = ?8, updated_at = ?9, finished_at = NULL, expires_at = NULL ",
+        "incarnation = ?7, output = NULL, created_at = ?8, updated_at = ?9, finished_at = NULL, expires_at = NULL, ",
+        "steps = ?10, keep_unfinished = ?11, arguments = ?12, recoveries = ?13 ",
         "WHERE run = ?1"
     ))?
     .execute(params![
@@ -102,13 +133,27 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
         granted.attempts,
         granted.incarnation as i64,
         created_at,
-        claim.at
+        claim.at,
+        granted.recorded as i64,
+        keep(claim),
+        arguments.to_bytes(),
+        recoveries
     ])?;
     Ok(Ok(Claimed::Granted(granted)))
 }
 
+/// Keeps a run from being claimed until somebody lets it go on.
+fn park(db: &Connection, run: &str) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE ft_run SET status = 'parked', owner = NULL WHERE run = ?1")?.execute([run]).map(drop)
+}
+
+/// How long the run is kept while it is not finished, in a number to which a time of day can be added.
+fn keep(claim: &Claim) -> i64 {
+    millis(claim.keep_unfinished).min(i64::MAX / 4)
+}
+
 /// A token that was never granted before. `last` is one that was.
-fn next_token(db: &Connection, last: u64) -> rusqlite::Result<u64> {
+pub(super) fn next_token(db: &Connection, last: u64) -> rusqlite::Result<u64> {
     let token: Option<i64> = db
         .prepare_cached("UPDATE ft_meta SET value = value + 1 WHERE name = 'token' RETURNING value")?
         .query_row([], |row| row.get(0))
@@ -117,27 +162,4 @@ fn next_token(db: &Connection, last: u64) -> rusqlite::Result<u64> {
         Some(Ok(token)) if token > last => Ok(token),
         found => Err(senseless(format!("the last token of the store reads as {found:?}, and {last} was granted"))),
     }
-}
-
-/// Forgets runs whose time is over, and the oldest ones beyond the bound; a few at a time, on the way of a claim.
-fn prune(db: &Connection, now: UnixMillis, claimed: &str, token: u64) -> rusqlite::Result<()> {
-    let mut doomed: Vec<String> = db
-        .prepare_cached("SELECT run FROM ft_run WHERE expires_at <= ?1 AND run <> ?2 LIMIT ?3")?
-        .query_map(params![now, claimed, PRUNED_AT_ONCE as i64], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    // Counting takes time in proportion to what is kept, so it is done for one claim in so many.
-    if token.is_multiple_of(PRUNED_AT_ONCE as u64) {
-        let finished: i64 = db
-            .prepare_cached("SELECT count(*) FROM ft_run WHERE finished_at IS NOT NULL")?
-            .query_row([], |row| row.get(0))?;
-        let excess = (finished - KEPT_RUNS as i64).max(0);
-        let oldest = db
-            .prepare_cached(
-                "SELECT run FROM ft_run WHERE finished_at IS NOT NULL AND run <> ?1 ORDER BY finished_at LIMIT ?2",
-            )?
-            .query_map(params![claimed, excess], |row| row.get(0))?
-            .collect::<rusqlite::Result<Vec<String>>>()?;
-        doomed.extend(oldest);
-    }
-    doomed.iter().try_for_each(|run| delete(db, run).map(drop))
 }

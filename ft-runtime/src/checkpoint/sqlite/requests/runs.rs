@@ -1,19 +1,21 @@
 //! Ending runs, giving them back, deleting and listing them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Ask, Executed, blob, count, fence, fenced, is_senseless, reason, senseless};
+use super::{Ask, Executed, Look, blob, count, fence, fenced, is_senseless, reason, senseless};
+use crate::checkpoint::arguments::Arguments;
 use crate::checkpoint::error::StoreError;
-use crate::checkpoint::record::{Filter, Finish, Lease, RunRecord, RunStatus};
+use crate::checkpoint::record::{Filter, Finish, Lease, RunRecord, RunStatus, UnixMillis};
 use crate::checkpoint::sqlite::writer::Hands;
 
 /// What [`run_record`] reads. The length of an output is known without reading it.
 macro_rules! run_columns {
     () => {
         "run, function, version, status, owner, token, attempts, incarnation, octet_length(output), created_at, \
-         updated_at, finished_at, expires_at"
+         updated_at, finished_at, expires_at, steps, keep_unfinished, arguments, recoveries"
     };
 }
 pub(super) use run_columns;
@@ -47,14 +49,20 @@ impl Ask for Finish {
 }
 
 /// Gives a claim back.
-pub(in crate::checkpoint::sqlite) struct Release(pub(in crate::checkpoint::sqlite) Lease);
+pub(in crate::checkpoint::sqlite) struct Release(
+    pub(in crate::checkpoint::sqlite) Lease,
+    pub(in crate::checkpoint::sqlite) UnixMillis,
+);
 
 impl Ask for Release {
     type Answer = ();
 
     fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<()> {
-        db.prepare_cached(concat!("UPDATE ft_run SET owner = NULL WHERE run = ?1 AND ", fence!()))?
-            .execute(params![&*self.0.run, self.0.token as i64, hands.owner()])?;
+        db.prepare_cached(concat!(
+            "UPDATE ft_run SET owner = NULL, recoveries = 0, updated_at = max(updated_at, ?4) WHERE run = ?1 AND ",
+            fence!()
+        ))?
+        .execute(params![&*self.0.run, self.0.token as i64, hands.owner(), self.1])?;
         Ok(Ok(()))
     }
 
@@ -87,12 +95,11 @@ impl Ask for Delete {
 /// Reads the output of a run.
 pub(in crate::checkpoint::sqlite) struct Output(pub(in crate::checkpoint::sqlite) String);
 
-impl Ask for Output {
+impl Look for Output {
     type Answer = Option<Arc<[u8]>>;
-    const READ: bool = true;
 
-    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<Option<Arc<[u8]>>> {
-        output_of(db, &self.0).map(Ok)
+    fn look(&self, db: &Connection) -> rusqlite::Result<Option<Arc<[u8]>>> {
+        output_of(db, &self.0)
     }
 }
 
@@ -102,11 +109,10 @@ pub(super) fn output_of(db: &Connection, run: &str) -> rusqlite::Result<Option<A
         .optional()
 }
 
-impl Ask for Filter {
+impl Look for Filter {
     type Answer = Vec<RunRecord>;
-    const READ: bool = true;
 
-    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<Vec<RunRecord>> {
+    fn look(&self, db: &Connection) -> rusqlite::Result<Vec<RunRecord>> {
         // `substr` instead of LIKE, in which a user's `%` and `_` would mean something.
         db.prepare_cached(concat!(
             "SELECT ",
@@ -115,8 +121,7 @@ impl Ask for Filter {
             "AND (?2 IS NULL OR status = ?2) AND (?3 IS NULL OR run > ?3) ORDER BY run LIMIT ?4"
         ))?
         .query_map(params![self.prefix, self.status.map(RunStatus::as_str), self.after, self.limit], run_record)?
-        .collect::<rusqlite::Result<_>>()
-        .map(Ok)
+        .collect()
     }
 }
 
@@ -134,17 +139,38 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         run: row.get(0)?,
         function: row.get(1)?,
         version: row.get(2)?,
+        arguments: arguments(row, 15)?,
         status,
         owner: row.get(4)?,
         token: count(row, 5)?,
         attempts: row.get(6)?,
         incarnation: count(row, 7)?,
+        recoveries: row.get(16)?,
+        steps: count(row, 13)?,
+        keep_unfinished: Duration::from_millis(count(row, 14)?),
         output_len: row.get_ref(8)?.as_i64_or_null()?.map(|_| count(row, 8)).transpose()?,
         created_at: row.get(9)?,
         updated_at: row.get(10)?,
         finished_at: row.get(11)?,
         expires_at: row.get(12)?,
     })
+}
+
+/// Those of a run of an earlier version are not known.
+fn arguments(row: &Row<'_>, column: usize) -> rusqlite::Result<Arguments> {
+    let bytes = row.get_ref(column)?.as_bytes_or_null()?.unwrap_or_default();
+    Arguments::from_bytes(bytes).ok_or_else(|| senseless("its arguments are none".into()))
+}
+
+/// Says that a run was recorded in, and so got further. Within the hour its age is left at that: it decides about weeks.
+pub(super) fn touch(db: &Connection, run: &str, at: UnixMillis) -> rusqlite::Result<()> {
+    const HOUR: i64 = 60 * 60 * 1000;
+    db.prepare_cached(
+        "UPDATE ft_run SET updated_at = max(updated_at, ?2), recoveries = 0 \
+         WHERE run = ?1 AND (updated_at < ?2 - ?3 OR recoveries > 0)",
+    )?
+    .execute(params![run, at, HOUR])
+    .map(drop)
 }
 
 /// Deletes the steps and states of a run.

@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Ask, Executed, blob, count, fence, fenced, senseless};
+use super::runs::touch;
+use super::{Ask, Executed, Look, blob, count, fence, fenced, senseless};
 use crate::checkpoint::record::{SaveState, StateRecord};
 use crate::checkpoint::sqlite::writer::Hands;
 
@@ -12,18 +13,18 @@ impl Ask for SaveState {
     fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<()> {
         // The newest value at the time of writing. If the batch fails it is gone, and the error says so at the next
         // mark, which saves a newer one.
-        let Some(value) = self.value.take() else {
+        let Some((generation, value)) = self.value.take() else {
             return Ok(Ok(()));
         };
         let run = &*self.lease.run;
         let number = |generation| {
             i64::try_from(generation).map_err(|_| senseless(format!("state `{}` has no end of versions", self.name)))
         };
-        let (generation, bad) = (number(self.generation)?, self.bad.map(number).transpose()?);
+        let (generation, bad) = (number(generation)?, self.bad.map(number).transpose()?);
         let inserted = db
             .prepare_cached(concat!(
                 "INSERT INTO ft_state (run, token, name, generation, type_name, value, steps, version, recorded_at) ",
-                "SELECT ?1, ?2, ?4, ?5, ?6, ?7, (SELECT coalesce(max(seq), 0) FROM ft_step WHERE run = ?1), ?8, ?9 ",
+                "SELECT ?1, ?2, ?4, ?5, ?6, ?7, (SELECT steps FROM ft_run WHERE run = ?1), ?8, ?9 ",
                 "WHERE ",
                 fence!()
             ))?
@@ -47,6 +48,7 @@ impl Ask for SaveState {
             "AND generation <> ?4)"
         ))?
         .execute(params![run, &*self.name, generation, bad.unwrap_or(-1)])?;
+        touch(db, run, self.at)?;
         Ok(Ok(()))
     }
 }
@@ -57,11 +59,10 @@ pub(in crate::checkpoint::sqlite) struct States {
     pub(in crate::checkpoint::sqlite) name: String,
 }
 
-impl Ask for States {
+impl Look for States {
     type Answer = Vec<StateRecord>;
-    const READ: bool = true;
 
-    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<Vec<StateRecord>> {
+    fn look(&self, db: &Connection) -> rusqlite::Result<Vec<StateRecord>> {
         db.prepare_cached(concat!(
             "SELECT name, generation, type_name, value, steps, token, version, recorded_at FROM ft_state ",
             "WHERE run = ?1 AND name = ?2 ORDER BY generation DESC"
@@ -78,7 +79,6 @@ impl Ask for States {
                 recorded_at: row.get(7)?,
             })
         })?
-        .collect::<rusqlite::Result<_>>()
-        .map(Ok)
+        .collect()
     }
 }

@@ -3,7 +3,8 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Ask, Executed, blob, count, fence, fenced};
+use super::runs::touch;
+use super::{Ask, Executed, Look, blob, count, fence, fenced};
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::fingerprint::InputHash;
 use crate::checkpoint::record::{Appended, Step, StepRecord};
@@ -30,7 +31,7 @@ fn append(step: &Step, db: &Connection, hands: &Hands) -> rusqlite::Result<Appen
     let seq = db
         .prepare_cached(concat!(
             "INSERT INTO ft_step (run, token, seq, key, schema, input, value, version, recorded_at) ",
-            "SELECT ?1, ?2, (SELECT coalesce(max(seq), 0) + 1 FROM ft_step WHERE run = ?1), ?4, ?5, ?6, ?7, ?8, ?9 ",
+            "SELECT ?1, ?2, (SELECT steps + 1 FROM ft_run WHERE run = ?1), ?4, ?5, ?6, ?7, ?8, ?9 ",
             "WHERE ",
             fence!(),
             " ON CONFLICT (run, key) DO NOTHING RETURNING seq"
@@ -51,6 +52,9 @@ fn append(step: &Step, db: &Connection, hands: &Hands) -> rusqlite::Result<Appen
         )
         .optional()?;
     if let Some(seq) = seq {
+        db.prepare_cached("UPDATE ft_run SET steps = ?2, recoveries = 0 WHERE run = ?1")?
+            .execute(params![run, seq as i64])?;
+        touch(db, run, step.at)?;
         return Ok(Appended::Recorded { seq });
     }
     let held: bool = db
@@ -66,6 +70,7 @@ fn append(step: &Step, db: &Connection, hands: &Hands) -> rusqlite::Result<Appen
     match recorded {
         Some(recorded) if held => Ok(Appended::Already(recorded)),
         _ => match fenced(db, run)? {
+            StoreError::RunCancelled { .. } => Ok(Appended::Cancelled),
             StoreError::Fenced { owner, .. } => Ok(Appended::Fenced { owner }),
             _ => Ok(Appended::Fenced { owner: None }),
         },
@@ -75,12 +80,11 @@ fn append(step: &Step, db: &Connection, hands: &Hands) -> rusqlite::Result<Appen
 /// Reads the steps of a run.
 pub(in crate::checkpoint::sqlite) struct Steps(pub(in crate::checkpoint::sqlite) String);
 
-impl Ask for Steps {
+impl Look for Steps {
     type Answer = Vec<StepRecord>;
-    const READ: bool = true;
 
-    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<Vec<StepRecord>> {
-        steps_of(db, &self.0).map(Ok)
+    fn look(&self, db: &Connection) -> rusqlite::Result<Vec<StepRecord>> {
+        steps_of(db, &self.0)
     }
 }
 
