@@ -8,3 +8,5 @@ mod backoff;
 mod hyper;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+#[cfg(feature = "tonic")]
+mod tonic;

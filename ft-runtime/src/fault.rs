@@ -156,7 +156,7 @@ impl Fault for io::Error {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        self.rejected().and_then(Fault::retry_after)
+        self.get_ref().and_then(|inner| hint_of_chain(inner))
     }
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -188,7 +188,7 @@ macro_rules! boxed {
             }
 
             fn retry_after(&self) -> Option<Duration> {
-                self.rejected().and_then(Fault::retry_after)
+                hint_of_chain(&**self)
             }
 
             fn rejected(&self) -> Option<&Rejected> {
@@ -207,7 +207,7 @@ boxed!(Box<dyn StdError>, Box<dyn StdError + Send>, Box<dyn StdError + Send + Sy
 /// How far a chain of sources is followed: a chain that is longer, or that loops, is cut here.
 const CHAIN: usize = 32;
 
-fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+pub(crate) fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| error.source()).take(CHAIN)
 }
 
@@ -219,6 +219,11 @@ pub(crate) fn kind_of_chain(error: &(dyn StdError + 'static)) -> FaultKind {
 /// The kind of the first error in the chain that is known to us.
 pub(crate) fn known_kind_of_chain(error: &(dyn StdError + 'static)) -> Option<FaultKind> {
     chain(error).find_map(|link| known(link).map(|fault| fault.kind_of_fault()))
+}
+
+/// The hint of the first error in the chain that has one.
+pub(crate) fn hint_of_chain(error: &(dyn StdError + 'static)) -> Option<Duration> {
+    chain(error).find_map(|link| known(link)?.hint_of_fault())
 }
 
 /// The first [`Rejected`] in the chain.
@@ -260,18 +265,25 @@ fn known<'a>(link: &'a (dyn StdError + 'static)) -> Option<&'a dyn Known> {
     let fault = fault.or_else(|| of::<reqwest::Error>(link));
     #[cfg(feature = "hyper")]
     let fault = fault.or_else(|| of::<hyper_util::client::legacy::Error>(link)).or_else(|| of::<hyper::Error>(link));
+    #[cfg(feature = "tonic")]
+    let fault = fault.or_else(|| of::<tonic::Status>(link));
     fault
 }
 
 /// What is asked of a known error: unlike [`Fault`] it can be a `dyn`.
 trait Known {
     fn kind_of_fault(&self) -> FaultKind;
+    fn hint_of_fault(&self) -> Option<Duration>;
     fn describe_fault(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
 
 impl<F: Fault> Known for F {
     fn kind_of_fault(&self) -> FaultKind {
         self.kind()
+    }
+
+    fn hint_of_fault(&self) -> Option<Duration> {
+        self.retry_after()
     }
 
     fn describe_fault(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

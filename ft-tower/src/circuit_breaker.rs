@@ -22,6 +22,8 @@ use crate::select::{ByKey, One, Select};
 /// An open breaker is ready, also when the service inside is not, and answers the request with a refusal: nobody waits for a
 /// service that may not be called, and a `Buffer` around it is not torn down. Otherwise it is ready when the service is. A
 /// breaker for each key is known when the request comes, so there the service is made ready first.
+/// Readiness that was obtained before a refusal stays with this instance, for its next request; drop the instance to give
+/// it back.
 ///
 /// # Which outcomes are failures
 ///

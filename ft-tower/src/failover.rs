@@ -44,6 +44,9 @@ use tower_service::Service;
 ///
 /// # Requests
 ///
+/// After a failure that is not `Unsent` the request may have run: put it around requests only that may be made twice, or
+/// say with [`when`](Self::when) `Fault::is_unsent`. It does not look at the method of an HTTP request.
+///
 /// They are cloned for later attempts (not where there is a single target). The first attempt is made by the instance
 /// that was made ready; each later one by a clone that is made ready first, again whichever is ready before the others.
 /// No future is boxed.

@@ -20,6 +20,8 @@ use crate::oneshot::Oneshot;
 /// The first request uses the service that was made ready and is polled in place. Each extra one clones the request and the
 /// service, and waits for that clone to be ready first; only then is anything boxed.
 ///
+/// Both may run: put it around requests only that may be made twice. It does not look at the method of an HTTP request.
+///
 /// ```
 /// use ft_runtime::Hedge;
 /// use ft_tower::HedgeLayer;

@@ -11,8 +11,8 @@ use tower_service::Service;
 pin_project! {
     /// Makes a service ready, then calls it with one request.
     ///
-    /// What the layers run whose policy decides first and asks the service then: a call that waits for its turn holds no
-    /// readiness of what is inside.
+    /// What the layers run whose policy decides first and asks the service then (bulkhead, rate limiter, coalesce, the extra
+    /// requests of a hedge): a request that waits for its turn holds no readiness of what is inside.
     #[must_use = "futures do nothing unless polled"]
     pub struct Oneshot<S, Req>
     where

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::fault::{Fault, FaultKind, describe_chain, kind_of_chain, rejected_in_chain};
+use crate::fault::{Fault, FaultKind, describe_chain, hint_of_chain, kind_of_chain, rejected_in_chain};
 use crate::rejected::Rejected;
 
 /// The first known error in the chain of causes decides ([`Rejected`], `io::Error`, those of features); an unknown one is permanent.
@@ -13,7 +13,7 @@ impl Fault for anyhow::Error {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        self.rejected().and_then(Fault::retry_after)
+        hint_of_chain(self.as_ref())
     }
 
     fn rejected(&self) -> Option<&Rejected> {

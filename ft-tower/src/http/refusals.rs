@@ -193,7 +193,16 @@ impl<F: Future<Output = Result<T, E>>, T, E> Future for FallibleFuture<F> {
     }
 }
 
-/// The HTTP answer to a refused request, see [`AnswerRefusalsLayer`].
+/// The HTTP answer to a refused request, see [`AnswerRefusalsLayer`]: for a handler that calls policies itself.
+///
+/// ```
+/// use ft_runtime::Rejected;
+/// use ft_tower::http::refusal;
+/// use std::time::Duration;
+///
+/// let answer: http::Response<String> = refusal(&Rejected::RateLimited { retry_after: Duration::from_millis(1500) });
+/// assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (429, &"2".parse().unwrap()));
+/// ```
 pub fn refusal<R: Default>(rejected: &Rejected) -> Response<R> {
     let mut response = Response::new(R::default());
     *response.status_mut() = match rejected {
@@ -212,6 +221,14 @@ pub fn refusal<R: Default>(rejected: &Rejected) -> Response<R> {
 }
 
 /// The gRPC answer to a refused call, see [`AnswerRefusalsLayer`]: its head is all of it.
+///
+/// ```
+/// use ft_runtime::Rejected;
+/// use ft_tower::http::grpc_refusal;
+///
+/// let answer: http::Response<String> = grpc_refusal(&Rejected::BulkheadFull);
+/// assert_eq!((answer.status().as_u16(), &answer.headers()["grpc-status"]), (200, &"8".parse().unwrap()));
+/// ```
 pub fn grpc_refusal<R: Default>(rejected: &Rejected) -> Response<R> {
     let code = match rejected {
         Rejected::RateLimited { .. } | Rejected::BulkheadFull => Code::RESOURCE_EXHAUSTED,

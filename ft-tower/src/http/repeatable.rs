@@ -7,6 +7,17 @@ use ft_runtime::observe::GaveUp;
 use super::grpc;
 
 /// When a request may be made again.
+///
+/// ```
+/// use ft_runtime::FaultKind;
+/// use ft_tower::http::Repeatable;
+///
+/// let head = |request: http::request::Builder| request.body(()).unwrap().into_parts().0;
+/// let post = Repeatable::of(&head(http::Request::post("/orders")));
+/// assert!(post.after(FaultKind::Unsent) && !post.after(FaultKind::Transient));
+/// let keyed = Repeatable::of(&head(http::Request::post("/orders").header("idempotency-key", "order-7")));
+/// assert!(keyed.after(FaultKind::Transient));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Repeatable {
