@@ -58,14 +58,14 @@ pub(crate) fn work(id: u64) -> Answer {
 #[inline(never)]
 pub(crate) fn third(calls: &mut u64) -> Answer {
     *calls += 1;
-    if black_box(*calls) % 3 == 0 { Ok(*calls) } else { Err(Failed::Busy) }
+    if black_box(*calls).is_multiple_of(3) { Ok(*calls) } else { Err(Failed::Busy) }
 }
 
 /// A body that fails every other time.
 #[inline(never)]
 pub(crate) fn every_second(calls: &mut u64) -> Answer {
     *calls += 1;
-    if black_box(*calls) % 2 == 0 { Ok(*calls) } else { Err(Failed::Busy) }
+    if black_box(*calls).is_multiple_of(2) { Ok(*calls) } else { Err(Failed::Busy) }
 }
 
 /// Is not ready when it is polled first.
