@@ -54,7 +54,6 @@
 /// | `HOSTS, key = host` | a [`Keyed`](crate::Keyed) |
 /// | `CircuitBreaker::new().rate(0.3)` | made here: one for the function, as with keys. It is a `static`, so only constants make it |
 ///
-///
 /// Without a policy value the breaker belongs to the function: all its instances and generic parameters share it, and two
 /// functions of one name in two modules have two.
 ///
