@@ -48,7 +48,7 @@ use crate::site::{Entered, Site};
 /// | outcome | counts as |
 /// |---|---|
 /// | success, permanent error | an answer: ends a row of failures |
-/// | transient or unsent error, timeout; the deadline passes while the target is asked | a failure |
+/// | transient or unsent error, timeout; a [`Timeout`](crate::Timeout) around cuts it off while the target is asked | a failure |
 /// | throttled; a refusal by an own breaker, bulkhead or limiter; the caller left | nothing |
 ///
 /// With `on`, `when` or `unless`, an error that moves on is a failure, any other an answer.

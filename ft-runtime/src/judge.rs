@@ -547,18 +547,18 @@ mod sealed {
 macro_rules! judgement_setters {
     ($make:ident) => {
         /// Only errors that match are tried again: `on = PATTERN` of the attributes. With [`when`](Self::when), both must say yes.
-        pub fn on<F: Fn(&E) -> bool>(self, accept: F) -> $make!(crate::judge::Both<A::Explicit, F>, V, U, H) {
+pub fn on<F: Fn(&E) -> bool>(self, accept: F) -> $make!(crate::judge::Both<A::Explicit, F>, V, U, H) {
             self.when(accept)
         }
 
         /// Only errors that the predicate says yes to are tried again: `when = expr` of the attributes.
-        pub fn when<F: Fn(&E) -> bool>(self, accept: F) -> $make!(crate::judge::Both<A::Explicit, F>, V, U, H) {
+pub fn when<F: Fn(&E) -> bool>(self, accept: F) -> $make!(crate::judge::Both<A::Explicit, F>, V, U, H) {
             self.judged(|judge| judge.when(accept))
         }
 
         /// Errors that match are never tried again, whatever else says so: `unless = PATTERN` of the attributes.
         /// Without [`on`](Self::on) and [`when`](Self::when), all others are.
-        pub fn unless<F: Fn(&E) -> bool>(self, veto: F) -> $make!(A::Explicit, crate::judge::Either<V, F>, U, H) {
+pub fn unless<F: Fn(&E) -> bool>(self, veto: F) -> $make!(A::Explicit, crate::judge::Either<V, F>, U, H) {
             self.judged(|judge| judge.unless(veto))
         }
 

@@ -98,7 +98,10 @@ mod wait;
 
 pub use attempt::Attempt;
 #[doc(inline)]
-pub use attributes::{Fault, bulkhead, chaos, checkpoint, circuit_breaker, coalesce, failover, fallback, hedge, rate_limiter, retry, timeout};
+pub use attributes::{
+    Fault, bulkhead, chaos, checkpoint, circuit_breaker, coalesce, failover, fallback, hedge, rate_limiter, retry,
+    timeout,
+};
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Charge, RetryBudget};
 pub use bulkhead::{Bulkhead, BulkheadCalls, BulkheadRun, BulkheadWith};
@@ -108,8 +111,8 @@ pub use checkpoint::{
     Again, Checkpoint, CheckpointError, Every, IdempotencyKey, Saved, Store, StoreError, idempotency_key,
 };
 pub use circuit_breaker::{
-    Abandoned, CircuitBreaker, CircuitBreakerCalls, CircuitBreakerFuture, CircuitBreakerWith, CircuitSnapshot, CircuitState,
-    Permit,
+    Abandoned, CircuitBreaker, CircuitBreakerCalls, CircuitBreakerFuture, CircuitBreakerWith, CircuitSnapshot,
+    CircuitState, Permit,
 };
 pub use coalesce::{Coalesce, CoalesceCalls, CoalesceWith, Coalesced, Sharable};
 pub use context::{Context, Scoped};
@@ -137,8 +140,8 @@ pub use wait::{Wait, Waiting};
 #[doc(hidden)]
 pub mod door {
     pub use crate::coalesce::Shares;
-    pub use crate::hedge::{Again, Extra};
     pub use crate::deadline::{under, under_blocking};
+    pub use crate::hedge::{Again, Extra};
     pub use crate::observe::refused;
     pub use crate::retry::attempts;
     pub use crate::round::{Advance, Round};

@@ -35,16 +35,18 @@ struct Virtual {
 /// The present moment: tokio's clock (paused in tests), or the virtual time of this thread.
 #[inline]
 pub(crate) fn now() -> Instant {
-    if VIRTUAL_THREADS.load(Ordering::Relaxed) == 0 { real() } else { virtual_or_real() }
+    let real = real();
+    if VIRTUAL_THREADS.load(Ordering::Relaxed) == 0 { real } else { virtual_or(real) }
 }
 
+#[inline]
 fn real() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
 #[cold]
-fn virtual_or_real() -> Instant {
-    VIRTUAL.get().map_or_else(real, |clock| later(clock.started, clock.moved))
+fn virtual_or(real: Instant) -> Instant {
+    VIRTUAL.get().map_or(real, |clock| later(clock.started, clock.moved))
 }
 
 /// The time of day, as far from the system's as [`now`] is from its steady clock: nothing, outside of tests.

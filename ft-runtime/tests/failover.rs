@@ -7,7 +7,9 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use ft_runtime::observe::{self, What};
-use ft_runtime::{Deadline, Failover, Fault, FaultKind, Pool, Prefer, Rejected, RetryBudget, Target, Targets, site};
+use ft_runtime::{
+    Deadline, Error, Failover, Fault, FaultKind, Pool, Prefer, Rejected, RetryBudget, Target, Targets, Timeout, site,
+};
 
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 enum DbError {
@@ -586,15 +588,16 @@ mod accounting {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_caller_who_leaves_counts_for_nothing_and_a_deadline_that_passes_for_a_failure() {
+    async fn a_caller_who_leaves_counts_for_nothing_and_a_call_that_a_limit_of_ours_cuts_off_for_a_failure() {
         let pool = three(Db::default(), Db::default(), Db::default());
         let failover = Failover::new().eject_after(1);
         let hang = |_| std::future::pending::<Result<u32, DbError>>();
         let second = Duration::from_secs(1);
         assert!(tokio::time::timeout(second, failover.call(&pool, hang)).await.is_err());
         assert_eq!(health(&pool, "a"), "up");
-        let late = Deadline::after(second).scope(failover.call(&pool, hang));
-        assert!(tokio::time::timeout(second, late).await.is_err());
+        let stuck = |_| std::future::pending::<Result<u32, Error<DbError>>>();
+        let cut_off = Timeout::new(second).run(failover.call(&pool, stuck)).await;
+        assert!(matches!(cut_off, Err(Error::Rejected(Rejected::TimedOut { .. }))), "{cut_off:?}");
         assert_eq!(health(&pool, "a"), "ejected");
     }
 }

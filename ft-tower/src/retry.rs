@@ -1,15 +1,15 @@
 //! Again after a failure, as a layer.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use ft_runtime::door::attempts;
+use ft_runtime::door::{attempts, sleep};
 use ft_runtime::judge::{
     Accept, AnyValue, Both, ByCause, ByFault, Classified, Either, Hint, Judge, Judgement, NoHint, NoVeto, Until,
 };
-use ft_runtime::{Attempts, FaultKind, Retry, Site, Under, Wait};
+use ft_runtime::{Attempts, Deadline, FaultKind, Retry, Site, Under, Wait};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -129,8 +129,8 @@ impl<S, J, Req> Service<Req> for RetryService<S, J>
 where
     S: Service<Req> + Clone + Send + 'static,
     S::Future: Send,
-    S::Response: 'static,
-    S::Error: 'static,
+    S::Response: Send + 'static,
+    S::Error: Send + 'static,
     J: Judgement<S::Response, S::Error> + Clone + Send + 'static,
     Req: Clone + Send + 'static,
 {
@@ -210,8 +210,8 @@ impl<S, J, Req> Future for RetryFuture<S, J, Req>
 where
     S: Service<Req> + Send + 'static,
     S::Future: Send,
-    S::Response: 'static,
-    S::Error: 'static,
+    S::Response: Send + 'static,
+    S::Error: Send + 'static,
     J: Judgement<S::Response, S::Error> + Send + 'static,
     Req: Clone + Send + 'static,
 {
@@ -228,7 +228,7 @@ where
                     let wait = rest.as_mut().and_then(|rest| rest.attempts.again(&outcome));
                     match wait.and_then(|wait| Some((wait, rest.take()?))) {
                         None => return Poll::Ready(outcome),
-                        Some((wait, rest)) => Box::pin(rest.go_on(wait)),
+                        Some((wait, rest)) => Box::pin(rest.go_on(outcome, wait)),
                     }
                 }
             };
@@ -238,18 +238,39 @@ where
 }
 
 impl<S: Service<Req>, J: Judgement<S::Response, S::Error>, Req: Clone> Rest<S, J, Req> {
-    /// The attempts after the first one.
-    async fn go_on(mut self, mut wait: Wait) -> Result<S::Response, S::Error> {
+    /// The attempts after the first one. The last outcome is kept until another attempt begins.
+    async fn go_on(
+        mut self,
+        mut outcome: Result<S::Response, S::Error>,
+        mut wait: Wait,
+    ) -> Result<S::Response, S::Error> {
         loop {
             wait.await;
-            wait = {
-                std::future::poll_fn(|cx| self.service.poll_ready(cx)).await?;
-                let outcome = self.attempts.run_with(|| self.service.call(self.request.clone())).await;
-                match self.attempts.again(&outcome) {
-                    Some(wait) => wait,
-                    None => return outcome,
-                }
-            };
+            match self.ready().await {
+                Some(ready) => ready?,
+                None => return outcome,
+            }
+            outcome = self.attempts.run_with(|| self.service.call(self.request.clone())).await;
+            match self.attempts.again(&outcome) {
+                Some(next) => wait = next,
+                None => return outcome,
+            }
         }
+    }
+
+    /// Waits until the service is ready; `None` when the deadline passes first.
+    async fn ready(&mut self) -> Option<Result<(), S::Error>> {
+        let deadline = self.attempts.run(async { Deadline::current() }).await;
+        let mut passed = deadline.map(|deadline| sleep(deadline.remaining()));
+        poll_fn(|cx| {
+            if let Poll::Ready(ready) = self.service.poll_ready(cx) {
+                return Poll::Ready(Some(ready));
+            }
+            match &mut passed {
+                Some(passed) => Pin::new(passed).poll(cx).map(|()| None),
+                None => Poll::Pending,
+            }
+        })
+        .await
     }
 }

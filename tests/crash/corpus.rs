@@ -97,7 +97,8 @@ fn write() {
     drop(store);
     let db = Connection::open(&path).expect("a connection");
     // What a killed process leaves: a run that is held by nobody alive.
-    let held = db.execute("update ft_run set owner = 'c5a0b6a0-0000-8000-8000-000000000000' where run = 'interrupted'", []);
+    let held =
+        db.execute("update ft_run set owner = 'c5a0b6a0-0000-8000-8000-000000000000' where run = 'interrupted'", []);
     assert_eq!(held, Ok(1));
     // Kept for good, so that the corpus does not age.
     db.execute("update ft_run set expires_at = null where status = 'finished'", []).expect("results are kept");

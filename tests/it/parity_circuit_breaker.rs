@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ft_runtime::observe::{self, Subscription, What};
-use ft_runtime::{Backoff, CircuitBreaker, CircuitSnapshot, Error, Jitter, Keyed, Rejected, circuit_breaker, retry, site};
+use ft_runtime::{
+    Backoff, CircuitBreaker, CircuitSnapshot, Error, Jitter, Keyed, Rejected, circuit_breaker, retry, site,
+};
 use ft_tower::CircuitBreakerLayer;
 use tower::{Layer, Service, ServiceExt, service_fn};
 

@@ -156,3 +156,22 @@ async fn a_service_sees_the_deadline_of_the_layer_above_already_when_it_is_calle
     let left = [1000, 990, 980].map(|ms| Some(Duration::from_millis(ms)));
     assert_eq!(*deadlines.lock().unwrap(), left);
 }
+#[tokio::test(start_paused = true)]
+async fn case_12_no_attempt_begins_after_the_deadline_also_when_the_service_becomes_ready_late() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&calls);
+    let inner = tower::service_fn(move |()| {
+        count.fetch_add(1, Ordering::SeqCst);
+        std::future::ready(Err::<u32, _>(Wrong::Passing))
+    });
+    let limited = tower::limit::ConcurrencyLimit::new(inner, 1);
+    let mut other = limited.clone();
+    let began = tokio::time::Instant::now();
+    let call = tokio::spawn(RetryLayer::new(RETRY.deadline(Duration::from_secs(1))).layer(limited).oneshot(()));
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    other.ready().await.unwrap(); // has the only place, for ten seconds
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    drop(other);
+    assert_eq!(call.await.unwrap(), Err(Wrong::Passing));
+    assert_eq!(calls.load(Ordering::SeqCst), 1, "an attempt began {:?} after the start", began.elapsed());
+}

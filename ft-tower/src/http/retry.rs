@@ -186,8 +186,8 @@ impl<S, J, B> Service<Request<B>> for HttpRetryService<S, J>
 where
     S: Service<Request<ReplayBody<B>>> + Clone + Send + 'static,
     S::Future: Send,
-    S::Response: 'static,
-    S::Error: 'static,
+    S::Response: Send + 'static,
+    S::Error: Send + 'static,
     J: Judgement<S::Response, S::Error> + Clone + Send + 'static,
     B: Body + Send + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
