@@ -184,6 +184,11 @@ impl Bulkhead {
         waiting(self.places.load(Ordering::Relaxed))
     }
 
+    /// Which one it is of a [`Keyed`](crate::Keyed).
+    fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     /// The session of one call that returns `R`: what the attribute uses.
     #[inline]
     pub fn calls<R: Refusable>(&self) -> BulkheadCalls<&Self, R::Value, R::Error> {

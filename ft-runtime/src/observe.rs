@@ -73,6 +73,8 @@ pub enum What<'a> {
     },
     /// A policy refused a call, or cut it off.
     Refused {
+        /// Which of the policies behind one site: its key, or the empty string where there is one only.
+        key: &'a str,
         /// The reason, as [`Rejected::reason`](crate::Rejected::reason) names it.
         reason: &'static str,
         /// When the call may come back, where that is known.
@@ -306,16 +308,16 @@ pub(crate) fn is_heard() -> bool {
 
 /// Tells everybody that a policy refused a call, if anybody listens.
 #[inline]
-pub fn refused(site: Option<&Site>, policy: &'static str, rejected: &Rejected) {
+pub fn refused(site: Option<&Site>, policy: &'static str, key: Option<&str>, rejected: &Rejected) {
     if is_heard() {
-        tell_refused(site, policy, rejected);
+        tell_refused(site, policy, key.unwrap_or_default(), rejected);
     }
 }
 
 #[cold]
 #[inline(never)]
-fn tell_refused(site: Option<&Site>, policy: &'static str, rejected: &Rejected) {
-    emit(site, policy, What::Refused { reason: rejected.reason(), retry_after: rejected.retry_after() });
+fn tell_refused(site: Option<&Site>, policy: &'static str, key: &str, rejected: &Rejected) {
+    emit(site, policy, What::Refused { key, reason: rejected.reason(), retry_after: rejected.retry_after() });
 }
 
 /// Tells everybody. Only ever called off the success path.
@@ -404,8 +406,8 @@ fn trace(event: &Event<'_>) {
             tracing::warn!(target: "ft", site, policy, from, to, kind = fault.kind.as_str(), fault = fault.what, "{name}");
         }
         What::Health { target, from, to } => tracing::warn!(target: "ft", site, policy, target, from, to, "{name}"),
-        What::Refused { reason, retry_after } => {
-            tracing::warn!(target: "ft", site, policy, reason, ?retry_after, "{name}");
+        What::Refused { key, reason, retry_after } => {
+            tracing::warn!(target: "ft", site, policy, key, reason, ?retry_after, "{name}");
         }
         What::Circuit { key, from, to, why } => {
             tracing::warn!(target: "ft", site, policy, key, from, to, why, "{name}");
@@ -472,7 +474,7 @@ mod tests {
         std::thread::spawn(move || {
             tracing::subscriber::with_default(Hears, || {
                 assert!(is_heard());
-                refused(None, "test", &Rejected::BulkheadFull);
+                refused(None, "test", None, &Rejected::BulkheadFull);
             });
             told.send(()).unwrap();
         });

@@ -179,6 +179,11 @@ impl RateLimiter {
         lock(&self.turns).len() as u32
     }
 
+    /// Which one it is of a [`Keyed`](crate::Keyed).
+    fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     /// The session of one call that returns `R`: what the attribute uses.
     #[inline]
     pub fn calls<R: Refusable>(&self) -> RateLimiterCalls<&Self, R::Value, R::Error> {

@@ -271,14 +271,14 @@ fn timed_out(site: Option<&'static Site>, limit: Limit) -> Rejected {
     let rejected = Rejected::TimedOut { limit: limit.duration() };
     let seen = Seen { policy: POLICY, kind: FaultKind::Transient, what: TIMED_OUT, attempt: 1, given_up: true };
     observe::record(site, &seen);
-    observe::refused(site, POLICY, &rejected);
+    observe::refused(site, POLICY, None, &rejected);
     rejected
 }
 
 #[cold]
 #[inline(never)]
 fn passed(site: Option<&'static Site>) -> Rejected {
-    observe::refused(site, POLICY, &Rejected::DeadlinePassed);
+    observe::refused(site, POLICY, None, &Rejected::DeadlinePassed);
     Rejected::DeadlinePassed
 }
 

@@ -15,6 +15,20 @@
 //! | [`Failover`](ft_runtime::Failover) | [`Failover`], over several services |
 //! | [`Deadline`](ft_runtime::Deadline) | `http::DeadlineLayer` on the server, `http::PropagateDeadlineLayer` on the client |
 //!
+//! # "The method `ready` exists, but its trait bounds were not satisfied"
+//!
+//! Then a layer asks for more than the service inside gives; rustc does not say which. One of these it is:
+//!
+//! | layer | the service inside |
+//! |---|---|
+//! | all that can refuse: timeout, breaker, bulkhead, limiter, chaos, coalesce | its error can hold a refusal: `From<Rejected>`, such as [`ft_runtime::Error`] or `BoxError`; around a router, whose error is `Infallible`, put the layers into `http::AnswerRefusalsLayer` |
+//! | those that judge: retry, breaker, fallback, hedge | its error is a [`Fault`](trait@ft_runtime::Fault), or say `.when(..)`; responses of HTTP: `.classify(http::ByStatus)` |
+//! | those that may ask again or later: retry, hedge, coalesce, bulkhead, limiter | it is `Clone`, `Send` and `'static` |
+//! | retry, hedge, `FallbackLayer::to` | its request is `Clone`; requests of HTTP: `http::HttpRetryLayer` |
+//! | coalesce | its response and error are `Clone` |
+//!
+//! # Order
+//!
 //! Layers stack from the outside in, as `ServiceBuilder` writes them, in the same order as attributes:
 //! [`ft_runtime`](ft_runtime#order) recommends one.
 

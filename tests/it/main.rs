@@ -6,6 +6,7 @@ mod defaults;
 mod events;
 mod flaky;
 mod http;
+mod keys;
 mod listed;
 mod load;
 mod matrix;

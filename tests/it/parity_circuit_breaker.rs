@@ -40,7 +40,7 @@ impl Told {
             if event.site == site {
                 into.lock().unwrap().push(match &event.what {
                     What::Circuit { key, from, to, why } => format!("{key}{from} -> {to}: {why}"),
-                    What::Refused { reason, retry_after } => format!("refused: {reason}, {retry_after:?}"),
+                    What::Refused { reason, retry_after, .. } => format!("refused: {reason}, {retry_after:?}"),
                     other => other.name().to_owned(),
                 });
             }

@@ -3,6 +3,7 @@
 use proc_macro2::{Delimiter, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Expr;
+use syn::spanned::Spanned as _;
 
 use crate::args::Args;
 use crate::errors::Errors;
@@ -166,6 +167,15 @@ fn constructor(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Er
         (None, Some(example)) => {
             let name = policy.attribute;
             errors.at(Span::call_site(), format!("`#[{name}]` needs its value: `#[{name}({example})]`"));
+            None
+        }
+        // `#[timeout(200)]`: rustc would only say that an integer is no `Duration`.
+        (Some(Expr::Lit(literal)), Some(example)) if example.ends_with('s') => {
+            let name = policy.attribute;
+            errors.at(
+                literal.span(),
+                format!("a duration needs its unit, and no quotes: `#[{name}({example})]`, `#[{name}(200ms)]`, `#[{name}(1.5s)]`"),
+            );
             None
         }
         (Some(value), _) if leading::is_made(value, policy.ty) => Some(leading::bare(value).to_token_stream()),

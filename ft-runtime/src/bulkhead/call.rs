@@ -91,7 +91,7 @@ impl<P: Deref<Target = Bulkhead>, T, E> BulkheadCalls<P, T, E> {
     #[inline]
     pub fn run_blocking(self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let began = if self.policy.try_enter() { Some(PLAIN) } else { self.policy.enter_blocking() };
-        let Some(began) = began else { return Err(refusal(self.site, self.refuse)) };
+        let Some(began) = began else { return Err(refusal(&self.policy, self.site, self.refuse)) };
         let permit = Permit { policy: &self.policy, site: self.site, began };
         let outcome = call();
         permit.answered();
@@ -107,9 +107,9 @@ impl<P: fmt::Debug, T, E> fmt::Debug for BulkheadCalls<P, T, E> {
 
 #[cold]
 #[inline(never)]
-fn refusal<E>(site: Option<&'static Site>, refuse: fn(Rejected) -> E) -> E {
+fn refusal<E>(policy: &Bulkhead, site: Option<&'static Site>, refuse: fn(Rejected) -> E) -> E {
     let rejected = Rejected::BulkheadFull;
-    observe::refused(site, POLICY, &rejected);
+    observe::refused(site, POLICY, policy.key(), &rejected);
     refuse(rejected)
 }
 
@@ -143,7 +143,7 @@ where
             if place.queued.is_none() && place.policy.try_enter() {
                 place.stands = PLAIN;
             } else if !ready!(place.poll_wait(cx)) {
-                return Poll::Ready(Err(refusal(place.site, *this.refuse)));
+                return Poll::Ready(Err(refusal(&place.policy, place.site, *this.refuse)));
             }
         }
         let outcome = ready!(this.future.poll(cx));

@@ -223,7 +223,7 @@ impl CircuitBreaker {
     #[inline(never)]
     pub(super) fn refuse(&self, site: Option<&'static Site>, retry_after: Duration) -> Rejected {
         let rejected = Rejected::CircuitOpen { retry_after };
-        observe::refused(site, POLICY, &rejected);
+        observe::refused(site, POLICY, self.key.as_deref(), &rejected);
         rejected
     }
 

@@ -94,7 +94,7 @@ impl<P: Deref<Target = RateLimiter>, T, E> RateLimiterCalls<P, T, E> {
         if let Err(wait) = self.policy.try_take()
             && let Err(retry_after) = self.policy.wait_blocking(wait)
         {
-            return Err(refusal(self.site, self.refuse, retry_after));
+            return Err(refusal(&self.policy, self.site, self.refuse, retry_after));
         }
         call()
     }
@@ -108,9 +108,14 @@ impl<P: fmt::Debug, T, E> fmt::Debug for RateLimiterCalls<P, T, E> {
 
 #[cold]
 #[inline(never)]
-fn refusal<E>(site: Option<&'static Site>, refuse: fn(Rejected) -> E, retry_after: Duration) -> E {
+fn refusal<E>(
+    policy: &RateLimiter,
+    site: Option<&'static Site>,
+    refuse: fn(Rejected) -> E,
+    retry_after: Duration,
+) -> E {
     let rejected = Rejected::RateLimited { retry_after };
-    observe::refused(site, POLICY, &rejected);
+    observe::refused(site, POLICY, policy.key(), &rejected);
     refuse(rejected)
 }
 
@@ -142,7 +147,7 @@ where
         if !this.place.begun
             && let Err(retry_after) = ready!(this.place.poll_begin(cx))
         {
-            return Poll::Ready(Err(refusal(*this.site, *this.refuse, retry_after)));
+            return Poll::Ready(Err(refusal(&this.place.policy, *this.site, *this.refuse, retry_after)));
         }
         this.future.poll(cx)
     }

@@ -280,7 +280,7 @@ impl<F: Future> DeadlineFuture<F> {
 
     #[cold]
     fn refused(site: Option<&'static Site>, rejected: Rejected) -> Self {
-        refused(site, POLICY, &rejected);
+        refused(site, POLICY, None, &rejected);
         Self { stage: Stage::Refused { rejected } }
     }
 }

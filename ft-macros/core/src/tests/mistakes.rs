@@ -38,6 +38,13 @@ pub(super) fn refuses(attribute: &str, item: &str, expected: &[&str]) {
 }
 
 #[test]
+fn a_duration_without_a_unit_is_told_how_it_is_written() {
+    let message = "a duration needs its unit, and no quotes: `#[timeout(2s)]`, `#[timeout(200ms)]`, `#[timeout(1.5s)]`";
+    says("timeout", "200", &[message]);
+    says("timeout", "\"2s\"", &[message]);
+}
+
+#[test]
 fn the_grammar_names_the_word_that_is_wrong() {
     says("retry", "max_attempts 5", &["expected a value: `max_attempts = ..`"]);
     says("retry", "max_attempts: 5", &["expected a value: `max_attempts = ..`"]);
