@@ -22,6 +22,7 @@ mod parity_fallback;
 mod parity_hedge;
 mod parity_rate_limiter;
 mod parity_timeout;
+mod readme;
 mod retry;
 mod tower_contract;
 mod tower_contract_alternatives;
