@@ -64,7 +64,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut ask = async |method: &PathAndQuery, id| {
         println!("{} {id}", method.path());
         orders.calls.store(0, Ordering::SeqCst);
-        client.ready().await.map_err(|error| Status::from_error(error))?;
+        client.ready().await.map_err(Status::from_error)?;
         let answer = client.unary(Request::new(Order { id }), method.clone(), ProstCodec::default()).await;
         answer.map(|receipt: Response<Receipt>| receipt.into_inner())
     };

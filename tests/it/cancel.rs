@@ -96,7 +96,11 @@ async fn dropped_everywhere() -> (BTreeSet<String>, usize) {
     for times in 1.. {
         let stack = Stack::new().await;
         let holder = async {
-            let _: Result<(), Error<Wrong>> = stack.places.run(async { Ok(sleep(15 * MS).await) }).await;
+            let napping = async {
+                sleep(15 * MS).await;
+                Ok::<_, Error<Wrong>>(())
+            };
+            let _ = stack.places.run(napping).await;
         };
         let call = async {
             let mut call = Box::pin(five_deep(&stack));

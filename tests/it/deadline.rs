@@ -55,13 +55,13 @@ async fn a_header_that_is_no_duration_and_one_without_time_are_refused_before_th
     let never = service_fn(|_: Request<()>| async { panic!("called") as Result<(), Rejected> });
     let service = DeadlineLayer::new().at(site).layer(never);
     for bad in [[("ft-timeout-ms", "soon")], [("grpc-timeout", "250ms")], [("grpc-timeout", "")]] {
-        let refused = service.clone().oneshot(asking(&bad)).await.unwrap_err();
+        let refused = service.oneshot(asking(&bad)).await.unwrap_err();
         let Rejected::Invalid(invalid) = refused else { panic!("{refused}") };
         assert!(invalid.to_string().contains(bad[0].0), "{invalid}");
     }
     let mut bytes = asking(&[]);
     bytes.headers_mut().insert("ft-timeout-ms", HeaderValue::from_bytes(b"\xff").unwrap());
-    assert!(matches!(service.clone().oneshot(bytes).await, Err(Rejected::Invalid(_))));
+    assert!(matches!(service.oneshot(bytes).await, Err(Rejected::Invalid(_))));
     let passed = service.oneshot(asking(&[("ft-timeout-ms", "0")])).await;
     assert_eq!(passed, Err(Rejected::DeadlinePassed));
     assert_eq!(events.seen(), ["refused"; 5]);
@@ -136,7 +136,7 @@ async fn what_is_left_goes_from_server_to_server_and_ends_the_last_one() {
         .layer(TimeoutLayer::new(9 * SECOND))
         .service(service_fn(|_: Request<()>| std::future::pending::<Result<(), Error<()>>>()));
     let between = ServiceBuilder::new().layer(DeadlineLayer::new()).service(service_fn(move |_: Request<()>| {
-        let client = PropagateDeadlineLayer::grpc().layer(last.clone());
+        let client = PropagateDeadlineLayer::grpc().layer(last);
         async move {
             tokio::time::sleep(SECOND * 3 / 10).await;
             client.oneshot(Request::new(())).await

@@ -27,6 +27,11 @@ fn failing() -> Answer {
     Err(Error::Failed(Wrong::Passing))
 }
 
+async fn after(time: Duration) -> Answer {
+    sleep(time).await;
+    Ok(1)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_retry_makes_three_attempts_with_full_jitter_below_100_and_200_ms() {
     assert_eq!(
@@ -75,7 +80,7 @@ async fn a_breaker_opens_at_half_of_a_hundred_calls_from_twenty_on_for_five_seco
 
     let late = CircuitBreaker::new();
     for _ in 0..1_000 {
-        let slow: Answer = late.run(async { Ok(sleep(Duration::from_secs(60)).await).map(|()| 1) }).await;
+        let slow = late.run(after(Duration::from_secs(60))).await;
         assert!(slow.is_ok());
     }
     for _ in 0..49 {
@@ -115,7 +120,7 @@ async fn a_hedge_makes_one_extra_call_once_it_has_seen_twenty() {
     for call in 0..20 {
         assert_eq!(hedge.delay(), None, "after {call} calls");
         let takes = Duration::from_millis(if call == 7 { 1_000 } else { 100 });
-        let answer: Answer = hedge.call(|| async move { Ok(sleep(takes).await).map(|()| 1) }).await;
+        let answer = hedge.call(|| after(takes)).await;
         assert!(answer.is_ok());
     }
     let delay = hedge.delay().expect("it knows enough");
@@ -123,7 +128,7 @@ async fn a_hedge_makes_one_extra_call_once_it_has_seen_twenty() {
     let calls = AtomicU32::new(0);
     let stuck = hedge.call(|| async {
         calls.fetch_add(1, Ordering::Relaxed);
-        Ok(sleep(Duration::from_secs(60)).await).map(|()| 1)
+        after(Duration::from_secs(60)).await
     });
     let stuck: Answer = stuck.await;
     assert_eq!((stuck, calls.into_inner()), (Ok(1), 2));

@@ -146,12 +146,12 @@ where
 async fn ten_thousand_calls_leave_nothing_behind_in_virtual_time() {
     let rate = RateLimiter::new(20_000).burst(500).max_wait(Duration::from_secs(600));
     let load = Box::leak(Box::new(Load::new("load: in virtual time", rate)));
-    drive(load, |load| in_virtual_time(load)).await;
+    drive(load, in_virtual_time).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_thousand_calls_leave_nothing_behind_on_threads() {
     let rate = RateLimiter::new(1_000_000_000).burst(1_000_000).max_wait(Duration::from_secs(600));
     let load = Box::leak(Box::new(Load::new("load: on threads", rate)));
-    drive(load, |load| on_threads(load)).await;
+    drive(load, on_threads).await;
 }

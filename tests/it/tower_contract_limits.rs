@@ -118,7 +118,10 @@ async fn case_41_who_waits_for_a_permit_or_a_turn_holds_no_readiness_of_the_serv
     limiter.run(async { Ok::<_, Rejected>(()) }).await.unwrap();
     let full = Arc::new(Bulkhead::new(1).queue(4));
     let holding = Arc::clone(&full);
-    let hold = async { Ok::<_, Rejected>(tokio::time::sleep(100 * MS).await) };
+    let hold = async {
+        tokio::time::sleep(100 * MS).await;
+        Ok::<_, Rejected>(())
+    };
     let holder = tokio::spawn(async move { holding.run(hold).await });
     tokio::task::yield_now().await;
     let waits = [

@@ -89,6 +89,7 @@ async fn spare(host: &str, _error: Error<String>) -> Result<u32, Error<String>> 
 #[fallback(value = 7, on = _, crate = ::resilience)]
 #[circuit_breaker(consecutive = 5, key = host, on = _)]
 #[bulkhead(resilience::Bulkhead::adaptive(1, 4))]
+#[allow(clippy::manual_async_fn, reason = "this kind of function is what is tried")]
 pub fn future<'a>(host: &'a str) -> impl Future<Output = Result<usize, Error<String>>> + Send + 'a {
     async move { Ok(host.len()) }
 }
