@@ -56,7 +56,6 @@ impl<P: Deref<Target = CircuitBreaker>, T, E, J> CircuitBreakerCalls<P, T, E, J>
     pub fn run<F>(self, call: F) -> CircuitBreakerFuture<P, F, E, J>
     where
         F: Future<Output = Result<T, E>>,
-        J: Judgement<T, E>,
     {
         let Self { breaker, site, judge, refuse, .. } = self;
         CircuitBreakerFuture { permit: Permit::new(breaker, site, Pass::NEW), judge, refuse, call }

@@ -48,4 +48,9 @@ fn judged() -> Result<u32, Mute> {
     Ok(1)
 }
 
+#[circuit_breaker(BREAKER)]
+async fn judged_async() -> Result<u32, Mute> {
+    Ok(1)
+}
+
 fn main() {}
