@@ -1,0 +1,3 @@
+//! The `ft` command.
+
+fn main() {}
