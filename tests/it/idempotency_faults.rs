@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use ft_runtime::checkpoint::Filter;
 use ft_runtime::{CheckpointError, Deadline, Rejected};
 use ft_tower::http::idempotency_run;
 use futures_util::future::BoxFuture;
@@ -113,9 +114,9 @@ async fn while_the_store_is_down_nothing_is_carried_out() {
 #[tokio::test]
 async fn an_answer_that_could_not_be_recorded_is_not_given() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
-    let (down, place) = (Arc::new(AtomicBool::new(true)), Arc::clone(&folder));
+    let (down, place, store) = (Arc::new(AtomicBool::new(true)), Arc::clone(&folder), sqlite(&folder));
     let (server, counts) = server_with(
-        &sqlite(&folder),
+        &store,
         |layer| layer,
         move |counts, _| {
             let (down, place) = (Arc::clone(&down), Arc::clone(&place));
@@ -129,6 +130,8 @@ async fn an_answer_that_could_not_be_recorded_is_not_given() {
         },
     );
     ask(&server, post("a")).await.is(503, "store_down");
+    // Behind the claim that was to be given back, which the store could not do either.
+    assert!(store.runs(Filter::default()).await.is_err());
     break_store(&folder, false);
     let answer = ask_until_free(&server, "a").await;
     assert_eq!((answer.body.as_str(), answer.is_replayed()), ("charge 1", false));

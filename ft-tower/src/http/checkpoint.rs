@@ -2,26 +2,26 @@
 
 mod body;
 mod exchange;
+mod future;
 mod key;
 mod problem;
 mod record;
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use ::http::request::Parts;
 use ::http::{Method, Request, Response, StatusCode, response};
+use ft_runtime::Site;
 use ft_runtime::checkpoint::{Again, Checkpoint, Fingerprint, Store};
-use ft_runtime::{Context as Inherited, Site};
 use http_body::Body;
-use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
 pub use self::body::CheckpointBody;
 use self::exchange::Exchange;
+pub use self::future::CheckpointFuture;
+use self::future::Stage;
 use self::problem::Problem;
 use super::grpc;
 use crate::oneshot::Oneshot;
@@ -38,6 +38,7 @@ use crate::oneshot::Oneshot;
 /// | without a key, or with a malformed one, where one is needed | 400 |
 /// | with a longer body than may be | 413 |
 /// | while the store is down | 503, `Retry-After` |
+/// | one that has killed its process too often ([`max_recoveries`](Checkpoint::max_recoveries)), or whose record is damaged | 500 |
 /// | one that was carried out, with an answer too long to keep | 410; the first caller got it whole |
 ///
 /// What the layer answers itself is `application/problem+json` with a member `code`, and says what to do. Why a run was
@@ -71,8 +72,11 @@ use crate::oneshot::Oneshot;
 ///
 /// # Where it stands
 ///
-/// Inside authentication and the limits (deadline, rate, bulkhead: a body is read into memory), outside of retry. As
-/// it answers its refusals, it fits around a router.
+/// Inside authentication and the limits: a deadline bounds the wait for a body, a bulkhead how many are in memory, and a
+/// rate how many keys one caller may use up, as a store keeps the newest 100,000 results. As it answers its refusals, it
+/// fits around a router.
+///
+/// Answers stand in the store as they are, with their cookies.
 ///
 /// # Defaults
 ///
@@ -340,9 +344,7 @@ where
         let stage = match self.layer.admit(&head) {
             Admitted::Once(run) => {
                 let exchange = Exchange { rules: rules.clone(), entered, service: self.inner.clone(), run };
-                // What is inside is called under the context of here, wherever the answer is waited for.
-                let carried_out = Inherited::current().scope(exchange.carry_out(head, body));
-                Stage::Once { answer: Box::pin(carried_out) }
+                Stage::Once { answer: Box::pin(exchange.carry_out(head, body)) }
             }
             Admitted::Passes => {
                 let request = Request::from_parts(head, CheckpointBody::untouched(body));
@@ -377,68 +379,5 @@ impl<F> CheckpointLayer<F> {
             Some(scope) => Admitted::Once(idempotency_run(&scope.to_string(), &key)),
             None => Admitted::Refused(Problem::CallerUnknown),
         }
-    }
-}
-
-type Answer<R, E> = Result<Response<CheckpointBody<R>>, E>;
-
-pin_project! {
-    /// The answer of a [`CheckpointService`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped, the request is left open: the next one with its key goes on behind the steps that were recorded.
-    #[must_use = "futures do nothing unless polled"]
-    pub struct CheckpointFuture<S, B, R>
-    where
-        S: Service<Request<CheckpointBody<B>>>,
-        B: Body,
-        R: Body,
-    {
-        #[pin]
-        stage: Stage<S, B, R, S::Error>,
-    }
-}
-
-pin_project! {
-    #[project = StageProj]
-    enum Stage<S, B, R, E>
-    where
-        S: Service<Request<CheckpointBody<B>>>,
-        B: Body,
-        R: Body,
-    {
-        Once { answer: Pin<Box<dyn Future<Output = Answer<R, E>> + Send>> },
-        Passes { #[pin] answer: Oneshot<S, Request<CheckpointBody<B>>> },
-        Refused { answer: Option<Response<CheckpointBody<R>>> },
-    }
-}
-
-impl<S, B, R> Future for CheckpointFuture<S, B, R>
-where
-    S: Service<Request<CheckpointBody<B>>, Response = Response<R>>,
-    B: Body,
-    R: Body,
-{
-    type Output = Answer<R, S::Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().stage.project() {
-            StageProj::Once { answer } => answer.as_mut().poll(cx),
-            StageProj::Passes { answer } => answer.poll(cx).map_ok(|response| response.map(CheckpointBody::untouched)),
-            // A future that has answered is not polled again.
-            StageProj::Refused { answer } => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
-        }
-    }
-}
-
-impl<S, B, R> fmt::Debug for CheckpointFuture<S, B, R>
-where
-    S: Service<Request<CheckpointBody<B>>>,
-    B: Body,
-    R: Body,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CheckpointFuture").finish_non_exhaustive()
     }
 }

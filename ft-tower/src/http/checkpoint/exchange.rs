@@ -9,10 +9,11 @@ use ft_runtime::{Entered, Rejected};
 use http_body::Body;
 use tower_service::Service;
 
+use super::Rules;
 use super::body::{CheckpointBody, Read, read};
+use super::future::Answer;
 use super::problem::Problem;
 use super::record::{Blob, Record};
-use super::{Answer, Rules};
 use crate::oneshot::Oneshot;
 
 /// The function that the runs belong to.
@@ -31,7 +32,7 @@ pub(super) struct Exchange<S> {
 
 /// A request that is not settled: what its caller gets, and what leaves its run open.
 enum Open<R: Body, E> {
-    Answered(Response<CheckpointBody<R>>),
+    Answered(Box<Response<CheckpointBody<R>>>),
     Failed(E),
     Refused(Rejected),
 }
@@ -75,8 +76,9 @@ impl<S> Exchange<S> {
             None => execution.await,
         };
         match (outcome, own) {
-            (Ok(_), Some(answer)) | (Err(Open::Answered(answer)), _) => Ok(answer),
+            (Ok(_), Some(answer)) => Ok(answer),
             (Ok(record), None) => Ok(record.replay().unwrap_or_else(|problem| problem.answer(rules.docs))),
+            (Err(Open::Answered(answer)), _) => Ok(*answer),
             (Err(Open::Failed(error)), _) => Err(error),
             (Err(Open::Refused(rejected)), _) => {
                 refused(rules.site, POLICY, Some(&run), &rejected);
@@ -111,7 +113,7 @@ impl Rules {
     {
         let (head, body) = Oneshot::new(service, request).await.map_err(Open::Failed)?.into_parts();
         if !(self.settles)(&head) {
-            return Err(Open::Answered(Response::from_parts(head, CheckpointBody::untouched(body))));
+            return Err(Open::Answered(Box::new(Response::from_parts(head, CheckpointBody::untouched(body)))));
         }
         let (record, body) = match read(body, self.max_answer).await {
             Read::Whole(body, trailers) => {
@@ -119,7 +121,7 @@ impl Rules {
                 (record, CheckpointBody::whole(body, trailers))
             }
             Read::TooLong(body) => (Record::of(&head, None), body),
-            Read::Broken(body) => return Err(Open::Answered(Response::from_parts(head, body))),
+            Read::Broken(body) => return Err(Open::Answered(Box::new(Response::from_parts(head, body)))),
         };
         Ok((record, Response::from_parts(head, body)))
     }
