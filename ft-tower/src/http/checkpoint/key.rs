@@ -88,6 +88,24 @@ fn bare(value: &[u8]) -> Result<String, Malformed> {
 mod tests {
     use super::*;
     use ::http::HeaderValue;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_key_is_read_back_from_its_quotes_and_no_bytes_are_read_as_another_one(
+            text in "[ -~]{1,200}",
+            bytes in prop::collection::vec(any::<u8>(), 0..20),
+        ) {
+            let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+            prop_assert_eq!(one(&format!("\"{escaped}\"")), Ok(Some(text)));
+            if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                let headers = HeaderMap::from_iter([(::http::HeaderName::from_static(HEADER), value)]);
+                if let Ok(Some(key)) = of(&headers) {
+                    prop_assert!(!key.is_empty() && key.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+                }
+            }
+        }
+    }
 
     fn key(values: &[&[u8]]) -> Result<Option<String>, Malformed> {
         let mut headers = HeaderMap::new();
