@@ -65,10 +65,12 @@ mod active;
 mod arguments;
 mod around;
 mod backend;
+mod compression;
 pub mod envelope;
 mod error;
 mod fingerprint;
 mod inside;
+mod keys;
 mod memory;
 mod numbers;
 mod owner;
@@ -79,7 +81,9 @@ mod run;
 mod saved;
 #[cfg(test)]
 mod scratch;
+mod sealing;
 mod select;
+mod self_describing;
 mod sleep;
 mod sqlite;
 mod step;
@@ -92,9 +96,13 @@ mod value;
 pub use self::arguments::{Arguments, probe};
 pub(crate) use self::around::Around;
 pub use self::backend::Backend;
+#[cfg(feature = "zstd")]
+pub use self::compression::Compression;
 pub use self::error::{CheckpointError, StoreError};
 pub use self::fingerprint::{Fingerprint, InputHash};
 pub use self::inside::{IdempotencyKey, idempotency_key};
+#[cfg(feature = "encryption")]
+pub use self::keys::Keys;
 pub use self::policy::{Again, Checkpoint, Every};
 pub use self::record::{
     Appended, Claim, Claimed, Collected, Excess, Filter, Finish, Forgotten, Fork, Gc, Granted, Lease, Newest, Renewed,
@@ -103,6 +111,7 @@ pub use self::record::{
 pub use self::run::{RunCall, RunSession};
 pub use self::saved::Saved;
 pub use self::select::select;
+pub use self::self_describing::{Migrate, Value, ValueError};
 pub use self::sleep::{sleep, sleep_blocking};
 pub use self::step::{StepCall, StepSession};
 pub use self::store::Store;

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::backend::Backend;
-use super::envelope::relocate;
 use super::error::StoreError;
 use super::record::{
     Appended, Claim, Claimed, Collected, Filter, Finish, Fork, Gc, Granted, Lease, Renewed, RunRecord, RunStatus,
@@ -247,7 +246,7 @@ impl Shared {
                 if let Some(owner) = living {
                     return Claimed::Busy { owner };
                 }
-                if record.version != claim.version {
+                if !claim.continues(record.version) {
                     return Claimed::OtherVersion { recorded: record.version };
                 }
                 if let Some(refused) = claim.differing(&record.arguments) {
@@ -266,6 +265,7 @@ impl Shared {
                 }
             }
         }
+        record.version = claim.version;
         record.owner = Some(owner.to_owned());
         record.keep_unfinished = claim.keep_unfinished;
         record.token = token;
@@ -346,8 +346,7 @@ impl Shared {
             states: Vec::new(),
         };
         for (place, step) in run.steps.iter_mut().enumerate() {
-            let (from, to) = fork.places(step, origin.record.incarnation, token);
-            step.value = relocate(&step.value, &from, &to).ok_or_else(|| fork.damaged(step))?.into();
+            step.value = fork.relocate(step, origin.record.incarnation, token)?.into();
             step.token = token;
             run.places.insert(Arc::clone(&step.key), place);
         }

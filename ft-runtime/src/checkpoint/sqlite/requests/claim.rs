@@ -90,7 +90,7 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
                 Ok(Some(owner)) => return Ok(Ok(Claimed::Busy { owner })),
                 Err(error) => return Ok(Err(error)),
             }
-            if known.version != claim.version {
+            if !claim.continues(known.version) {
                 return Ok(Ok(Claimed::OtherVersion { recorded: known.version }));
             }
             if let Some(refused) = claim.differing(&known.arguments) {

@@ -6,7 +6,6 @@ use super::claim::next_token;
 use super::runs::{run_columns, run_record};
 use super::steps::steps_of;
 use super::{Ask, Executed};
-use crate::checkpoint::envelope::relocate;
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::record::{Fork, RunRecord, RunStatus, StepRecord, UnixMillis};
 use crate::checkpoint::sqlite::writer::Hands;
@@ -86,9 +85,9 @@ impl Ask for Fork {
         .execute(params![self.run, self.into, token as i64, self.at, fork.steps as i64])?;
         for step in steps {
             let StepRecord { key, seq, schema, input, version, recorded_at, .. } = &step;
-            let (from, to) = self.places(&step, origin.incarnation, token);
-            let Some(value) = relocate(&step.value, &from, &to) else {
-                return Ok(Err(self.damaged(&step)));
+            let value = match self.relocate(&step, origin.incarnation, token) {
+                Ok(value) => value,
+                Err(error) => return Ok(Err(error)),
             };
             db.prepare_cached(
                 "INSERT INTO ft_step (run, seq, key, schema, input, value, token, version, recorded_at) \

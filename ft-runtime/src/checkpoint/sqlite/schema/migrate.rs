@@ -8,6 +8,7 @@ use super::{Found, SCHEMA, begin, explain, fold, identify};
 use crate::checkpoint::envelope::{self, Place};
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::owner;
+use crate::checkpoint::sealing::Sealing;
 
 /// What leads from each version to the next one.
 const STEPS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; SCHEMA as usize - 1] = [to_2];
@@ -61,7 +62,7 @@ fn to_2(db: &Transaction<'_>) -> rusqlite::Result<()> {
         let from = Place::Unnumbered { incarnation, run: &run, name: &name, type_name: &type_name };
         let to = Place::State { incarnation, run: &run, name: &name, type_name: &type_name, generation: number };
         // What is damaged stays so, and is found when it is loaded.
-        if let Some(value) = envelope::relocate(&value, &from, &to) {
+        if let Ok(value) = envelope::relocate(&value, &from, &to, &Sealing::default()) {
             numbered.execute(params![run, name, generation, value])?;
         }
     }
