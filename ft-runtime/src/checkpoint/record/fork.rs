@@ -60,6 +60,7 @@ impl Fork {
             status: RunStatus::Running,
             owner: None,
             token,
+            interrupted: false,
             attempts: 0,
             incarnation: token,
             recoveries: 0,
@@ -85,10 +86,31 @@ impl Fork {
     pub fn relocate(&self, step: &StepRecord, from: u64, to: u64) -> Result<Vec<u8>, StoreError> {
         let place = |incarnation, run| Place::Step { incarnation, run, key: &step.key, input: step.input };
         let (from, to) = (place(from, &self.run), place(to, &self.into));
-        envelope::relocate(&step.value, &from, &to, &self.sealing.0).map_err(|error| StoreError::Unreadable {
+        self.moved(&step.value, &from, &to, &step.key, &format!("step `{}`", step.key))
+    }
+
+    /// As [`relocate`](Self::relocate), for the recorded arguments of the run.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unreadable`] as there.
+    pub fn relocate_input(&self, input: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let (from, to) = (Place::Input { run: &self.run }, Place::Input { run: &self.into });
+        self.moved(input, &from, &to, "its recorded arguments", "the recorded arguments")
+    }
+
+    fn moved(
+        &self,
+        value: &[u8],
+        from: &Place<'_>,
+        to: &Place<'_>,
+        step: &str,
+        what: &str,
+    ) -> Result<Vec<u8>, StoreError> {
+        envelope::relocate(value, from, to, &self.sealing.0).map_err(|error| StoreError::Unreadable {
             run: self.run.clone(),
-            step: step.key.to_string(),
-            reason: error.about(&self.run, format!("step `{}`", step.key), step.schema).to_string(),
+            step: step.to_owned(),
+            reason: error.about(&self.run, what.to_owned(), 0).to_string(),
         })
     }
 }
