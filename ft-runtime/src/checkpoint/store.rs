@@ -104,6 +104,19 @@ impl Store {
         Self { sealing: Arc::new(sealing), ..self }
     }
 
+    /// Keeps values above so many bytes, as they are stored, in files beside the database: in `PATH.values`, 262,144 bytes by
+    /// default, `u64::MAX` for never. It goes for all handles of the store in this process, and for what is recorded from
+    /// now on; a store that has no files does nothing.
+    ///
+    /// In a database, large values make every commit write twice what they are long, and its log grow. A file costs two more
+    /// syncs. The directory belongs to the database: it is copied with it, after it, and `delete` and `gc` remove what is in
+    /// it.
+    #[must_use]
+    pub fn files_above(self, bytes: u64) -> Self {
+        self.backend.files_above(bytes);
+        self
+    }
+
     /// Opens a value as it was recorded, with the keys of this handle: what [`output`](Self::output), [`steps`](Self::steps)
     /// and [`states`](Self::states) return.
     ///

@@ -17,6 +17,7 @@ mod sealed;
 mod selects;
 mod sleeps;
 mod sqlite;
+mod values;
 
 use std::sync::Arc;
 

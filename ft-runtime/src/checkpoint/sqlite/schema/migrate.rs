@@ -69,12 +69,14 @@ fn to_2(db: &Transaction<'_>) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Runs that go on by themselves: their arguments are recorded, and whether they are to go on.
+/// Runs that go on by themselves: their arguments are recorded, and whether they are to go on. And values that have files.
 fn to_3(db: &Transaction<'_>) -> rusqlite::Result<()> {
     db.execute_batch(
         "ALTER TABLE ft_run ADD COLUMN interrupted INTEGER NOT NULL DEFAULT 0;
          ALTER TABLE ft_run ADD COLUMN input BLOB;
          CREATE INDEX ft_run_left ON ft_run (updated_at, run)
-             WHERE finished_at IS NULL AND (owner IS NOT NULL OR interrupted);",
+             WHERE finished_at IS NULL AND (owner IS NOT NULL OR interrupted);
+         CREATE TABLE ft_value (file TEXT NOT NULL PRIMARY KEY, run TEXT NOT NULL) WITHOUT ROWID;
+         CREATE INDEX ft_value_run ON ft_value (run);",
     )
 }
