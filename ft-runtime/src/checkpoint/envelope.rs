@@ -240,9 +240,7 @@ impl<'a> Envelope<'a> {
         let decoded = match migrate {
             // An error that was recorded is not what the migration knows.
             Some(migrate) if recorded < now && !self.is_error => Value::from_payload(&self.payload)
-                .map_err(|error| error.to_string())
-                .and_then(|value| migrate(recorded, value))
-                .and_then(|value| value.decode().map_err(|error| error.to_string()))
+                .and_then(|value| migrate(recorded, value)?.decode())
                 .map_err(|reason| format!("its migration from schema {recorded} to {now}: {reason}")),
             _ => rmp_serde::from_slice(&self.payload).map_err(|error| error.to_string()),
         };

@@ -134,12 +134,11 @@ impl Checkpoint {
     /// in the store.
     ///
     /// ```
-    /// use ft_runtime::checkpoint::{Checkpoint, Value};
+    /// use ft_runtime::checkpoint::{Checkpoint, Value, ValueError};
     ///
     /// /// Amounts were euros in version 0, and are cents.
-    /// fn to_cents(_: u16, euros: Value) -> Result<Value, String> {
-    ///     let euros: u64 = euros.decode().map_err(|error| error.to_string())?;
-    ///     Value::encode(&(euros * 100)).map_err(|error| error.to_string())
+    /// fn to_cents(_: u16, euros: Value) -> Result<Value, ValueError> {
+    ///     Value::encode(&(euros.decode::<u64>()? * 100))
     /// }
     /// static PRICE: Checkpoint = Checkpoint::new().version(1).migrate(to_cents);
     /// ```

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Makes a value of an older schema one of this code: gets the schema that it was recorded with.
-pub type Migrate = fn(u16, Value) -> Result<Value, String>;
+pub type Migrate = fn(u16, Value) -> Result<Value, ValueError>;
 
 /// A recorded value that describes itself: what a migration gets and gives back.
 ///
@@ -40,7 +40,7 @@ pub type Migrate = fn(u16, Value) -> Result<Value, String>;
 #[derive(Clone, PartialEq)]
 pub struct Value(rmpv::Value);
 
-/// Why a [`Value`] is not what a migration takes it for.
+/// Why a [`Value`] is not what a migration takes it for; or an error of the migration's own, from a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValueError(String);
 
@@ -187,8 +187,20 @@ impl fmt::Debug for Value {
 }
 
 impl ValueError {
-    /// An error of the migration's own.
+    /// An error of the migration's own, for a reason that the error of the step or the run will name.
     pub fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
+impl From<String> for ValueError {
+    fn from(reason: String) -> Self {
+        Self(reason)
+    }
+}
+
+impl From<&str> for ValueError {
+    fn from(reason: &str) -> Self {
         Self(reason.into())
     }
 }
@@ -220,7 +232,7 @@ mod tests {
     fn a_value_is_what_it_was_encoded_from() {
         let value = Value::encode(&lines()).unwrap();
         assert_eq!(value.decode(), Ok(lines()));
-        assert_eq!(value.decode::<u8>().is_err(), true);
+        assert!(value.decode::<u8>().is_err());
         assert_eq!(Value::encode(&f64::INFINITY).unwrap().decode(), Ok(f64::INFINITY));
     }
 

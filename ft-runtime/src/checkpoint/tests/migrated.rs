@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::World;
-use crate::checkpoint::{Checkpoint, CheckpointError, RunSession, Saved, Store, Value};
+use crate::checkpoint::{Checkpoint, CheckpointError, RunSession, Saved, Store, Value, ValueError};
 use crate::{Error, Rejected};
 
 type Failed = Error<String>;
@@ -18,13 +18,12 @@ struct New {
     cents: u64,
 }
 
-fn to_cents(from: u16, value: Value) -> Result<Value, String> {
+fn to_cents(from: u16, value: Value) -> Result<Value, ValueError> {
     assert_eq!(from, 0);
-    let old: Old = value.decode().map_err(|error| error.to_string())?;
-    Value::encode(&New { cents: old.euros * 100 }).map_err(|error| error.to_string())
+    Value::encode(&New { cents: value.decode::<Old>()?.euros * 100 })
 }
 
-fn refuses(_: u16, _: Value) -> Result<Value, String> {
+fn refuses(_: u16, _: Value) -> Result<Value, ValueError> {
     Err("no euros any more".into())
 }
 
@@ -120,5 +119,30 @@ async fn a_value_of_this_version_is_not_migrated() {
     for world in World::all() {
         assert_eq!(sum(&world.store(), new()).await.unwrap(), New { cents: 1 });
         assert_eq!(sum(&world.store(), new()).await.unwrap(), New { cents: 1 });
+    }
+}
+
+mod by_attribute {
+    use super::*;
+    use crate::checkpoint;
+
+    #[checkpoint(key = "a", version = 1, migrate = to_cents)]
+    async fn price() -> Result<New, Failed> {
+        Ok(New { cents: 1 })
+    }
+
+    #[checkpoint(run = "r", version = 1, migrate = to_cents)]
+    async fn work(state: &mut Saved<New>) -> Result<New, Failed> {
+        Ok(New { cents: price().await?.cents + state.cents })
+    }
+
+    #[tokio::test]
+    async fn what_an_older_version_has_left_goes_on() {
+        for world in World::all() {
+            old(&world.store(), false).await;
+            assert_eq!(world.store().scope(work()).await.unwrap(), New { cents: 1200 });
+            // As it is recorded now.
+            assert_eq!(world.store().scope(work()).await.unwrap(), New { cents: 1200 });
+        }
     }
 }
