@@ -49,6 +49,15 @@
 //! files looks like a whole older store (copy with `sqlite3 ft.db ".backup copy.db"`), and the mark is not synced, so
 //! after a power cut it may not know of the last seconds.
 //!
+//! Values above 256 KiB stand in files of their own, in `ft.db.values`. A copy of the store needs a copy of that directory,
+//! under the copy's name (`copy.db.values`), made after that of the database; a value whose file is missing is damaged.
+//!
+//! # Smaller, and secret
+//!
+//! [`Store`]`::compress` (feature `zstd`) and [`Store`]`::encrypt` (feature `encryption`) say what a handle does with what is
+//! recorded through it: results of steps and runs, saved states and recorded arguments. What the bytes are is written down in
+//! [`envelope`].
+//!
 //! # When not to use it
 //!
 //! Around calls that are cheaper to make again than to record: each step costs a sync of the disk (steps that are called

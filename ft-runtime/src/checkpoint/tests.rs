@@ -13,6 +13,7 @@ mod operate;
 mod retention;
 mod runs;
 mod saved;
+#[cfg(all(feature = "zstd", feature = "encryption"))]
 mod sealed;
 mod selects;
 mod sleeps;
