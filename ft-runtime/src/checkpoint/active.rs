@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::envelope::{Envelope, Place};
+use super::envelope::{Header, Place};
 use super::error::{CheckpointError, StoreError};
 use super::fingerprint::InputHash;
 use super::numbers::Numbers;
-use super::record::{Appended, Forgotten, Granted, Lease, Step, StepRecord, UnixMillis, unix_now};
+use super::record::{Appended, Forgotten, Granted, Lease, Left, Step, StepRecord, UnixMillis, unix_now};
+use super::self_describing::Migrate;
 use super::store::Store;
 use super::ticket::Ticket;
 use super::value::check_name;
@@ -23,6 +24,7 @@ pub(crate) struct Run {
     pub(super) store: Store,
     pub(super) lease: Lease,
     pub(super) version: u16,
+    pub(super) migrate: Option<Migrate>,
     pub(super) every: Every,
     pub(super) incarnation: u64,
     pub(super) site: Option<&'static Site>,
@@ -44,7 +46,7 @@ struct Progress {
     /// Steps that are being executed.
     executing: usize,
     /// The claim is to be given back, by the last step that is being executed.
-    given_up: bool,
+    given_up: Option<Left>,
 }
 
 /// What this execution knows of a step.
@@ -80,6 +82,7 @@ impl Run {
             store,
             lease: Lease { run: id.into(), token: granted.token },
             version: policy.version,
+            migrate: policy.migrate.map(|migrate| migrate.0),
             every: policy.every,
             incarnation: granted.incarnation,
             site,
@@ -92,7 +95,7 @@ impl Run {
                 has_state: false,
                 ended: false,
                 executing: 0,
-                given_up: false,
+                given_up: None,
             }),
         }
     }
@@ -110,19 +113,19 @@ impl Run {
 
     /// Nothing begins in it any more, and its claim is given back: now, or when the last of its steps has ended, so that
     /// nobody executes a step beside one of them.
-    pub(super) fn give_up(&self) {
+    pub(super) fn give_up(&self, left: Left) {
         let mut progress = lock(&self.progress);
         progress.ended = true;
-        progress.given_up = true;
+        progress.given_up = Some(left);
         let last = progress.executing == 0;
         drop(progress);
         if last {
-            self.release();
+            self.release(left);
         }
     }
 
-    fn release(&self) {
-        drop(self.store.backend().release(self.lease.clone(), unix_now()));
+    fn release(&self, left: Left) {
+        drop(self.store.backend().release(self.lease.clone(), unix_now(), left));
     }
 
     fn fenced(&self) -> CheckpointError {
@@ -147,7 +150,7 @@ impl Run {
         for entry in progress.steps.values() {
             let Entry::Recorded(record) = entry else { continue };
             last = last.max(record.seq);
-            Envelope::parse(&record.value, &self.place_of(&record.key, record.input))
+            Header::read(&record.value, &self.place_of(&record.key, record.input))
                 .map_err(|error| error.about(self.id(), format!("step `{}`", record.key), record.schema))?;
         }
         if last == progress.steps.len() as u64 {
@@ -303,10 +306,10 @@ impl Drop for Taken {
         let mut progress = lock(&run.progress);
         self.leave(&mut progress);
         progress.executing -= usize::from(self.executing);
-        let last_out = self.executing && progress.given_up && progress.executing == 0;
+        let last_out = progress.given_up.filter(|_| self.executing && progress.executing == 0);
         drop(progress);
-        if last_out {
-            run.release();
+        if let Some(left) = last_out {
+            run.release(left);
         }
     }
 }

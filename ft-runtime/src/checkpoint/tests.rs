@@ -1,19 +1,24 @@
 //! What must hold on every store, and what must hold of the session layer on top.
 
+mod abandoned;
 mod attributes;
 mod backends;
 mod bad_input;
 mod in_flight;
 mod inside;
 mod log;
+mod migrated;
 mod migration;
 mod operate;
 mod retention;
 mod runs;
 mod saved;
+#[cfg(all(feature = "zstd", feature = "encryption"))]
+mod sealed;
 mod selects;
 mod sleeps;
 mod sqlite;
+mod values;
 
 use std::sync::Arc;
 

@@ -5,17 +5,22 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Ask, Executed, Look, blob, count, fence, fenced, is_senseless, reason, senseless};
+use super::states::forget_states;
+use super::{Ask, Executed, Look, count, fence, fenced, is_senseless, reason, senseless, value, value_len};
 use crate::checkpoint::arguments::Arguments;
 use crate::checkpoint::error::StoreError;
-use crate::checkpoint::record::{Filter, Finish, Lease, RunRecord, RunStatus, UnixMillis};
+use crate::checkpoint::record::{Filter, Finish, RunRecord, RunStatus, UnixMillis};
+use crate::checkpoint::sqlite::values::{Files, Values};
 use crate::checkpoint::sqlite::writer::Hands;
 
-/// What [`run_record`] reads. The length of an output is known without reading it.
+/// What [`run_record`] reads. The length of arguments and outputs is known without reading them: what is as long as that
+/// which stands for a file may be that.
 macro_rules! run_columns {
     () => {
-        "run, function, version, status, owner, token, attempts, incarnation, octet_length(output), created_at, \
-         updated_at, finished_at, expires_at, steps, keep_unfinished, arguments, recoveries"
+        "run, function, version, status, owner, token, attempts, incarnation, \
+         iif(octet_length(output) = 36, output, octet_length(output)), created_at, updated_at, finished_at, expires_at, \
+         steps, keep_unfinished, arguments, recoveries, interrupted, \
+         iif(octet_length(input) = 36, input, octet_length(input))"
     };
 }
 pub(super) use run_columns;
@@ -25,6 +30,10 @@ impl Ask for Finish {
 
     fn size(&self) -> usize {
         self.output.len()
+    }
+
+    fn prepare(&mut self, values: &Values) -> Result<(), StoreError> {
+        values.keep(&mut self.output)
     }
 
     fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<()> {
@@ -39,36 +48,13 @@ impl Ask for Finish {
         if finished == 0 {
             return fenced(db, run).map(Err);
         }
-        db.prepare_cached("DELETE FROM ft_state WHERE run = ?1")?.execute([run])?;
+        hands.values.named(db, run, &self.output)?;
+        forget_states(db, run, &hands.values)?;
         Ok(Ok(()))
     }
 
     fn settle(&self, _: Result<&(), &StoreError>, hands: &mut Hands) {
         hands.let_go(&self.lease.run, self.lease.token);
-    }
-}
-
-/// Gives a claim back.
-pub(in crate::checkpoint::sqlite) struct Release(
-    pub(in crate::checkpoint::sqlite) Lease,
-    pub(in crate::checkpoint::sqlite) UnixMillis,
-);
-
-impl Ask for Release {
-    type Answer = ();
-
-    fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<()> {
-        db.prepare_cached(concat!(
-            "UPDATE ft_run SET owner = NULL, recoveries = 0, updated_at = max(updated_at, ?4) WHERE run = ?1 AND ",
-            fence!()
-        ))?
-        .execute(params![&*self.0.run, self.0.token as i64, hands.owner(), self.1])?;
-        Ok(Ok(()))
-    }
-
-    /// Given back even if that could not be written: the run is not in our hands, whatever the row says.
-    fn settle(&self, _: Result<&(), &StoreError>, hands: &mut Hands) {
-        hands.let_go(&self.0.run, self.0.token);
     }
 }
 
@@ -85,11 +71,28 @@ impl Ask for Delete {
             .optional()?
             .flatten();
         match hands.living(&self.0, owner) {
-            Ok(None) => delete(db, &self.0).map(Ok),
+            Ok(None) => delete(db, &self.0, &hands.values).map(Ok),
             Ok(Some(owner)) => Ok(Err(StoreError::RunBusy { run: self.0.clone(), owner })),
             Err(error) => Ok(Err(error)),
         }
     }
+}
+
+/// Reads the recorded arguments of a run.
+pub(in crate::checkpoint::sqlite) struct Input(pub(in crate::checkpoint::sqlite) String);
+
+impl Look for Input {
+    type Answer = Option<Arc<[u8]>>;
+
+    fn look(&self, db: &Connection, files: &Files) -> rusqlite::Result<Option<Arc<[u8]>>> {
+        input_of(db, &self.0, files)
+    }
+}
+
+pub(super) fn input_of(db: &Connection, run: &str, files: &Files) -> rusqlite::Result<Option<Arc<[u8]>>> {
+    db.prepare_cached("SELECT input FROM ft_run WHERE run = ?1 AND input IS NOT NULL")?
+        .query_row([run], |row| value(row, 0, files))
+        .optional()
 }
 
 /// Reads the output of a run.
@@ -98,21 +101,21 @@ pub(in crate::checkpoint::sqlite) struct Output(pub(in crate::checkpoint::sqlite
 impl Look for Output {
     type Answer = Option<Arc<[u8]>>;
 
-    fn look(&self, db: &Connection) -> rusqlite::Result<Option<Arc<[u8]>>> {
-        output_of(db, &self.0)
+    fn look(&self, db: &Connection, files: &Files) -> rusqlite::Result<Option<Arc<[u8]>>> {
+        output_of(db, &self.0, files)
     }
 }
 
-pub(super) fn output_of(db: &Connection, run: &str) -> rusqlite::Result<Option<Arc<[u8]>>> {
+pub(super) fn output_of(db: &Connection, run: &str, files: &Files) -> rusqlite::Result<Option<Arc<[u8]>>> {
     db.prepare_cached("SELECT output FROM ft_run WHERE run = ?1 AND output IS NOT NULL")?
-        .query_row([run], |row| blob(row, 0))
+        .query_row([run], |row| value(row, 0, files))
         .optional()
 }
 
 impl Look for Filter {
     type Answer = Vec<RunRecord>;
 
-    fn look(&self, db: &Connection) -> rusqlite::Result<Vec<RunRecord>> {
+    fn look(&self, db: &Connection, _: &Files) -> rusqlite::Result<Vec<RunRecord>> {
         // `substr` instead of LIKE, in which a user's `%` and `_` would mean something.
         db.prepare_cached(concat!(
             "SELECT ",
@@ -143,12 +146,14 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         status,
         owner: row.get(4)?,
         token: count(row, 5)?,
+        interrupted: row.get(17)?,
         attempts: row.get(6)?,
         incarnation: count(row, 7)?,
         recoveries: row.get(16)?,
         steps: count(row, 13)?,
         keep_unfinished: Duration::from_millis(count(row, 14)?),
-        output_len: row.get_ref(8)?.as_i64_or_null()?.map(|_| count(row, 8)).transpose()?,
+        input_len: value_len(row, 18)?,
+        output_len: value_len(row, 8)?,
         created_at: row.get(9)?,
         updated_at: row.get(10)?,
         finished_at: row.get(11)?,
@@ -173,15 +178,15 @@ pub(super) fn touch(db: &Connection, run: &str, at: UnixMillis) -> rusqlite::Res
     .map(drop)
 }
 
-/// Deletes the steps and states of a run.
-pub(super) fn forget(db: &Connection, run: &str) -> rusqlite::Result<()> {
+/// Deletes the steps and states of a run, and with those all its files; arguments and output are replaced.
+pub(super) fn forget(db: &Connection, run: &str, values: &Values) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM ft_step WHERE run = ?1")?.execute([run])?;
     db.prepare_cached("DELETE FROM ft_state WHERE run = ?1")?.execute([run])?;
-    Ok(())
+    values.all_unnamed(db, run)
 }
 
-pub(super) fn delete(db: &Connection, run: &str) -> rusqlite::Result<bool> {
-    forget(db, run)?;
+pub(super) fn delete(db: &Connection, run: &str, values: &Values) -> rusqlite::Result<bool> {
+    forget(db, run, values)?;
     let deleted = db.prepare_cached("DELETE FROM ft_run WHERE run = ?1")?.execute([run])?;
     Ok(deleted > 0)
 }
