@@ -14,6 +14,7 @@ mod saved;
 mod selects;
 mod sleeps;
 mod sqlite;
+mod tx;
 
 use std::sync::Arc;
 
