@@ -222,7 +222,7 @@ async fn inside_of_another_step_it_is_recorded_too_under_the_keys_of_both() {
     let (store, mut bank) = (store(), bank());
     for fails in [true, true, false] {
         let run = Checkpoint::new().run("order").calls::<Debited>();
-        let charged = store.scope(run.run(charge(&mut bank, 7, fails))).await;
+        let charged = store.scope(run.run(async { charge(&mut bank, 7, fails).await })).await;
         assert_eq!(charged.is_err(), fails);
     }
     assert_eq!((left(&bank), records(&bank)), (900, vec![("order".into(), "charge(7)\u{1f}debit(7)".into())]));
