@@ -16,6 +16,8 @@ mod selects;
 mod sleeps;
 mod sqlite;
 mod tx;
+#[cfg(feature = "postgres")]
+mod tx_postgres;
 
 use std::sync::Arc;
 

@@ -233,7 +233,9 @@ async fn an_async_function_may_hold_a_transaction_of_sqlite_and_knows_its_idempo
     #[checkpoint(tx = bank, key = order)]
     async fn slow(bank: &mut Transaction<'_>, order: u32) -> Result<Option<String>, Failed> {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        bank.execute("UPDATE account SET cents = cents - 1", []).map_err(sql)?;
+        let inner = bank.savepoint().map_err(sql)?;
+        inner.execute("UPDATE account SET cents = cents - 1", []).map_err(sql)?;
+        inner.commit().map_err(sql)?;
         Ok(idempotency_key().map(|key| key.to_string()))
     }
     let (store, mut bank) = (store(), bank());
