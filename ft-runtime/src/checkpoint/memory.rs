@@ -217,9 +217,9 @@ impl Shared {
             return Claimed::OtherFunction { recorded: record.function.clone() };
         }
         match record.status {
-            RunStatus::Cancelled => return Claimed::Cancelled,
+            RunStatus::Cancelled if !expired => return Claimed::Cancelled,
             RunStatus::Parked => return Claimed::Parked { recoveries: record.recoveries, now: false },
-            RunStatus::Finished => {
+            RunStatus::Finished | RunStatus::Cancelled => {
                 if !claim.again && !expired {
                     if let Some(refused) = claim.differing(&record.arguments) {
                         return refused;
@@ -253,9 +253,6 @@ impl Shared {
                 if let Some(refused) = claim.differing(&record.arguments) {
                     return refused;
                 }
-                if record.arguments.is_empty() {
-                    record.arguments = claim.arguments.clone();
-                }
                 if record.owner.as_ref().is_some_and(|dead| dead != owner) {
                     if record.recoveries >= claim.max_recoveries {
                         record.status = RunStatus::Parked;
@@ -264,10 +261,13 @@ impl Shared {
                     }
                     record.recoveries += 1;
                 }
+                if record.arguments.is_empty() {
+                    record.arguments = claim.arguments.clone();
+                }
             }
         }
         record.owner = Some(owner.to_owned());
-        record.keep_unfinished = claim.keep_unfinished;
+        record.keep_unfinished = claim.kept();
         record.token = token;
         self.token = token;
         record.attempts += 1;
@@ -295,10 +295,10 @@ impl Shared {
     }
 
     fn put_state(&mut self, state: SaveState, owner: &str) -> Result<(), StoreError> {
-        let run = self.held(&state.lease, owner)?;
         let Some((generation, value)) = state.value.take() else {
             return Ok(());
         };
+        let run = self.held(&state.lease, owner)?;
         let older = run
             .states
             .iter()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Forgotten, StepRecord, UnixMillis, unix_now};
+use super::{Forgotten, StepRecord, UnixMillis, millis, unix_now};
 use crate::checkpoint::arguments::Arguments;
 
 /// How long a run that is not finished is kept by default: 90 days.
@@ -47,6 +47,16 @@ impl Claim {
 }
 
 impl Claim {
+    /// How long the run is kept while it is not finished, in milliseconds to which a time of day can be added.
+    pub(crate) fn keep_millis(&self) -> i64 {
+        millis(self.keep_unfinished).min(i64::MAX / 4)
+    }
+
+    /// As [`keep_millis`](Self::keep_millis): what a record of the run says.
+    pub(crate) fn kept(&self) -> Duration {
+        Duration::from_millis(self.keep_millis().unsigned_abs())
+    }
+
     /// The arguments that keep it from a run that was started with `recorded`.
     pub(crate) fn differing(&self, recorded: &Arguments) -> Option<Claimed> {
         let differ: Vec<String> = recorded.differing(&self.arguments).into_iter().map(String::from).collect();

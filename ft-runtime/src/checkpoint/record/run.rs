@@ -101,7 +101,7 @@ impl RunRecord {
             recoveries: 0,
             steps: 0,
             output_len: None,
-            keep_unfinished: claim.keep_unfinished,
+            keep_unfinished: claim.kept(),
             created_at: claim.at,
             updated_at: claim.at,
             finished_at: None,

@@ -7,7 +7,7 @@ use super::runs::{forget, output_of, run_columns, run_record};
 use super::steps::steps_of;
 use super::{Ask, Executed, is_senseless, senseless};
 use crate::checkpoint::error::StoreError;
-use crate::checkpoint::record::{Claim, Claimed, Granted, RunStatus, millis};
+use crate::checkpoint::record::{Claim, Claimed, Granted, RunStatus};
 use crate::checkpoint::sqlite::writer::Hands;
 
 impl Ask for Claim {
@@ -55,7 +55,7 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
             hands.owner(),
             token as i64,
             claim.at,
-            keep(claim),
+            claim.keep_millis(),
             claim.arguments.to_bytes()
         ])?;
         let started = Granted { created_at: claim.at, ..Granted::new(token, 1, token, 0, Vec::new()) };
@@ -69,9 +69,9 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
     let (mut created_at, mut starts_again, mut arguments) = (known.created_at, false, &claim.arguments);
     let mut recoveries = known.recoveries;
     match known.status {
-        RunStatus::Cancelled => return Ok(Ok(Claimed::Cancelled)),
+        RunStatus::Cancelled if !expired => return Ok(Ok(Claimed::Cancelled)),
         RunStatus::Parked => return Ok(Ok(Claimed::Parked { recoveries: known.recoveries, now: false })),
-        RunStatus::Finished => {
+        RunStatus::Finished | RunStatus::Cancelled => {
             if !claim.again && !expired {
                 if let Some(refused) = claim.differing(&known.arguments) {
                     return Ok(Ok(refused));
@@ -135,7 +135,7 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
         created_at,
         claim.at,
         granted.recorded as i64,
-        keep(claim),
+        claim.keep_millis(),
         arguments.to_bytes(),
         recoveries
     ])?;
@@ -145,11 +145,6 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
 /// Keeps a run from being claimed until somebody lets it go on.
 fn park(db: &Connection, run: &str) -> rusqlite::Result<()> {
     db.prepare_cached("UPDATE ft_run SET status = 'parked', owner = NULL WHERE run = ?1")?.execute([run]).map(drop)
-}
-
-/// How long the run is kept while it is not finished, in a number to which a time of day can be added.
-fn keep(claim: &Claim) -> i64 {
-    millis(claim.keep_unfinished).min(i64::MAX / 4)
 }
 
 /// A token that was never granted before. `last` is one that was.
