@@ -1,7 +1,7 @@
 //! The same random operations on every store: all of them give the same answers and hold the same afterwards, until
 //! every operation and every answer has occurred.
 //!
-//! `FT_ORACLE_SEQUENCES` says how many sequences there are (default 24), `FT_ORACLE_SEED` where they begin. A sequence
+//! `FT_ORACLE_SEQUENCES` says how many sequences there are (default 16), `FT_ORACLE_SEED` where they begin. A sequence
 //! that ends in two different answers is made as short as it gets before it is printed.
 
 mod answers;
@@ -15,7 +15,7 @@ use self::asked::{Op, sequence};
 use super::World;
 
 /// Operations of one sequence.
-const LENGTH: usize = 150;
+const LENGTH: usize = 120;
 
 /// Sequences after which everything must have occurred, however few are asked for.
 const ENOUGH: u64 = 400;
@@ -73,7 +73,7 @@ const KINDS: &[&str] = &[
 #[test]
 fn oracle_all_stores_answer_alike_until_every_answer_has_occurred() {
     let number = |name, default| env::var(name).ok().map_or(default, |text| text.parse().expect("a whole number"));
-    let (first, sequences): (u64, u64) = (number("FT_ORACLE_SEED", 1), number("FT_ORACLE_SEQUENCES", 24));
+    let (first, sequences): (u64, u64) = (number("FT_ORACLE_SEED", 1), number("FT_ORACLE_SEQUENCES", 16));
     let mut occurred = BTreeSet::new();
     let mut seed = first;
     loop {
