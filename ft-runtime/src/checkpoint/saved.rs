@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use self::cadence::Cadence;
 use self::failure::{Committing, Failure};
-use super::POLICY;
+use super::{POLICY, failpoint};
 use super::active::Run;
 use super::around::Around;
 use super::envelope::{self, Envelope, EnvelopeError, Place};
@@ -124,6 +124,7 @@ impl<T: Recorded + Default> Saved<T> {
         for version in &versions {
             match read::<T>(&link, version) {
                 Ok(read) => {
+                    link.run.goes_on_behind(version.steps);
                     value = Some(read);
                     break;
                 }
@@ -288,6 +289,7 @@ impl<T> Saved<T> {
         let sealed = (self.seal)(&self.value, run.version, &self.link.place(type_name::<T>(), generation))
             .map_err(|error| error.about(run.id(), format!("saved state `{}`", self.link.name), run.version))?;
         self.generation = generation;
+        failpoint::pass("state: sealed")?;
         Ok(sealed.into())
     }
 

@@ -5,6 +5,7 @@ mod backends;
 mod bad_input;
 mod in_flight;
 mod inside;
+mod leftover;
 mod log;
 mod migration;
 mod operate;
