@@ -67,6 +67,7 @@ mod around;
 mod backend;
 pub mod envelope;
 mod error;
+mod failpoint;
 mod fingerprint;
 mod inside;
 mod memory;

@@ -11,10 +11,12 @@ mod bitflips;
 mod child;
 mod corpus;
 mod disk;
+mod failpoints;
 mod kill9;
 mod ledger;
 mod powercut;
 mod recorder;
+mod stubborn;
 mod work;
 
 use std::env;

@@ -7,6 +7,7 @@ use super::runs::{forget, output_of, run_columns, run_record};
 use super::steps::steps_of;
 use super::{Ask, Executed, is_senseless, senseless};
 use crate::checkpoint::error::StoreError;
+use crate::checkpoint::failpoint;
 use crate::checkpoint::record::{Claim, Claimed, Granted, RunStatus};
 use crate::checkpoint::sqlite::writer::Hands;
 
@@ -15,6 +16,9 @@ impl Ask for Claim {
 
     fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<Claimed> {
         let mut claimed = claim(self, db, hands)?;
+        if let Err(error) = failpoint::pass("claim: granted") {
+            return Ok(Err(error));
+        }
         if let Ok(Claimed::Granted(granted)) = &mut claimed {
             match prune(self, granted.token, db, hands) {
                 // Rows of other runs; they stay until they are deleted by hand.

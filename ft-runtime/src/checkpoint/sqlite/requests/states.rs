@@ -4,6 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::runs::touch;
 use super::{Ask, Executed, Look, blob, count, fence, fenced, senseless};
+use crate::checkpoint::failpoint;
 use crate::checkpoint::record::{SaveState, StateRecord};
 use crate::checkpoint::sqlite::writer::Hands;
 
@@ -41,6 +42,9 @@ impl Ask for SaveState {
             ])?;
         if inserted == 0 {
             return fenced(db, run).map(Err);
+        }
+        if let Err(error) = failpoint::pass("state: inserted") {
+            return Ok(Err(error));
         }
         db.prepare_cached(concat!(
             "DELETE FROM ft_state WHERE run = ?1 AND name = ?2 AND generation <> ?3 AND generation <> ",
