@@ -16,6 +16,7 @@ mod kill9;
 mod ledger;
 mod powercut;
 mod recorder;
+mod sick;
 mod stubborn;
 mod work;
 
