@@ -98,8 +98,8 @@ pub use self::fingerprint::{Fingerprint, InputHash};
 pub use self::inside::{IdempotencyKey, idempotency_key};
 pub use self::policy::{Again, Checkpoint, Every};
 pub use self::record::{
-    Appended, Claim, Claimed, Collected, Excess, Filter, Finish, Forgotten, Fork, Gc, Granted, Lease, Newest, Renewed,
-    RunRecord, RunStatus, SaveState, StateRecord, Step, StepRecord, UnixMillis,
+    Abandoned, Appended, Claim, Claimed, Collected, Excess, Filter, Finish, Forgotten, Fork, Gc, Granted, Lease, Left,
+    Newest, Renewed, RunRecord, RunStatus, SaveState, StateRecord, Step, StepRecord, UnixMillis,
 };
 pub use self::run::{RunCall, RunSession};
 pub use self::saved::Saved;

@@ -56,6 +56,9 @@ pub struct RunRecord {
     pub owner: Option<String>,
     /// The token of its last claim.
     pub token: u64,
+    /// Nobody executes it because its execution was dropped or its process was shutting down, and not because it failed:
+    /// it is to go on by itself.
+    pub interrupted: bool,
     /// How often it was claimed since it was started.
     pub attempts: u32,
     /// Which start of the run this is: the token of the claim that started it, which no other start in the store has.
@@ -64,6 +67,8 @@ pub struct RunRecord {
     pub recoveries: u32,
     /// How many steps it has recorded.
     pub steps: u64,
+    /// Bytes of its recorded arguments, if they were recorded; [`Store::input`](crate::checkpoint::Store::input) reads them.
+    pub input_len: Option<u64>,
     /// Bytes of its sealed output, if it is finished; [`Store::output`](crate::checkpoint::Store::output) reads them.
     pub output_len: Option<u64>,
     /// How long it is kept without being touched while it is not finished.
@@ -96,10 +101,12 @@ impl RunRecord {
             status: RunStatus::Running,
             owner: Some(owner.into()),
             token,
+            interrupted: false,
             attempts: 1,
             incarnation: token,
             recoveries: 0,
             steps: 0,
+            input_len: claim.input.as_ref().map(|input| input.len() as u64),
             output_len: None,
             keep_unfinished: claim.kept(),
             created_at: claim.at,

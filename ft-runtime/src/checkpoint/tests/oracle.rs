@@ -22,6 +22,8 @@ const ENOUGH: u64 = 400;
 
 /// Every answer that there is. `fenced` is said apart from where nobody holds the run.
 const KINDS: &[&str] = &[
+    "abandoned: none",
+    "abandoned: some",
     "append: already",
     "append: cancelled",
     "append: fenced",

@@ -8,8 +8,8 @@ use super::asked::{OWNERS, Op, RUNS, Recording, Token};
 use crate::checkpoint::envelope::{self, Envelope, Place};
 use crate::checkpoint::tests::World;
 use crate::checkpoint::{
-    Appended, Arguments, Backend, Claim, Claimed, Collected, Filter, Finish, Fork, Gc, Granted, InputHash, Lease,
-    Newest, Renewed, RunRecord, SaveState, StateRecord, Step, StepRecord, StoreError, Ticket,
+    Abandoned, Appended, Arguments, Backend, Claim, Claimed, Collected, Filter, Finish, Fork, Gc, Granted, InputHash,
+    Lease, Left, Newest, Renewed, RunRecord, SaveState, StateRecord, Step, StepRecord, StoreError, Ticket,
 };
 
 /// One store, the owners that use it, and what its tokens and owners stand for.
@@ -35,6 +35,7 @@ enum Asked {
     Forked(Ticket<RunRecord>),
     Collected(bool, Ticket<Collected>),
     Listed(Ticket<Vec<RunRecord>>),
+    Abandoned(Ticket<Vec<RunRecord>>),
     Nothing,
 }
 
@@ -73,7 +74,7 @@ impl Actor {
     fn ask(&mut self, op: &Op) -> Asked {
         let run = |number: usize| RUNS[number];
         match op {
-            &Op::Claim { owner, run: number, function, version, argument, again, max, keep, at } => {
+            &Op::Claim { owner, run: number, function, version, argument, again, max, keep, input, at } => {
                 let arguments =
                     Arguments::default().with("n", argument.map(|argument| InputHash::from_bytes([argument; 16])));
                 let claim = Claim {
@@ -84,6 +85,7 @@ impl Actor {
                     again,
                     max_recoveries: max,
                     keep_unfinished: Duration::from_millis(keep),
+                    input: input.then(|| at.to_le_bytes().into()),
                     at,
                 };
                 Asked::Claimed(run(number).into(), self.owners[owner].claim(claim))
@@ -113,8 +115,9 @@ impl Actor {
                 let finish = Finish { expires_at: keep.map(|keep| at + keep), at, ..Finish::new(lease, *b"output") };
                 Asked::Done("finish", self.owners[owner].finish(finish))
             }
-            &Op::Release { owner, run: number, token, at } => {
-                Asked::Released(self.owners[owner].release(self.lease(run(number), token), at))
+            &Op::Release { owner, run: number, token, failed, at } => {
+                let left = if failed { Left::Failed } else { Left::Interrupted };
+                Asked::Released(self.owners[owner].release(self.lease(run(number), token), at, left))
             }
             &Op::Renew { owner } => Asked::Renewed(self.owners[owner].renew()),
             &Op::Delete { owner, run: number } => Asked::Told("delete", self.owners[owner].delete(run(number))),
@@ -137,6 +140,12 @@ impl Actor {
             &Op::List { owner, prefix, status, after, limit } => {
                 let after = after.map(|after| run(after).to_owned());
                 Asked::Listed(self.owners[owner].list(Filter { prefix: prefix.into(), status, after, limit }))
+            }
+            &Op::Abandoned { owner, function, after, limit, at } => {
+                let functions = function.map(|other| vec![["work", "other"][usize::from(other)].to_owned()]);
+                let after = after.map(|after| (at - 1_000_000, run(after).to_owned()));
+                let abandoned = Abandoned { functions, after, limit, at };
+                Asked::Abandoned(self.owners[owner].abandoned(abandoned))
             }
             &Op::Die { owner } => {
                 // First it dies: the new one is another process.
@@ -254,6 +263,15 @@ impl Actor {
                 kind(if answer.as_ref().is_ok_and(|runs| runs.is_empty()) { "list: none" } else { "list: some" });
                 self.tell(answer.map(|runs| self.runs(runs)))
             }
+            Asked::Abandoned(ticket) => {
+                let answer = ticket.wait();
+                kind(if answer.as_ref().is_ok_and(|runs| runs.is_empty()) {
+                    "abandoned: none"
+                } else {
+                    "abandoned: some"
+                });
+                self.tell(answer.map(|runs| self.runs(runs)))
+            }
             Asked::Nothing => String::new(),
         }
     }
@@ -266,7 +284,8 @@ impl Actor {
         for run in RUNS {
             let steps = store.steps(run).wait();
             let steps = steps.map(|steps| steps.into_iter().map(|step| self.recorded(run, step)).collect::<Vec<_>>());
-            held += &format!("\n{run}: {} {}", self.tell(steps), self.tell(store.output(run).wait()));
+            held += &format!("\n{run}: {}", self.tell(steps));
+            held += &(self.tell(store.output(run).wait()) + &self.tell(store.input(run).wait()));
             for name in ["s", "t"] {
                 let states = store.states(run, name).wait();
                 held += &self.tell(states.map(|states| self.states(states)));

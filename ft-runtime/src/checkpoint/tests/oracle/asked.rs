@@ -16,6 +16,8 @@ pub(super) enum Op {
         again: bool,
         max: u32,
         keep: u64,
+        /// With the arguments themselves.
+        input: bool,
         at: UnixMillis,
     },
     Append {
@@ -43,6 +45,7 @@ pub(super) enum Op {
         owner: usize,
         run: usize,
         token: Token,
+        failed: bool,
         at: UnixMillis,
     },
     Renew {
@@ -84,6 +87,13 @@ pub(super) enum Op {
         status: Option<RunStatus>,
         after: Option<usize>,
         limit: u32,
+    },
+    Abandoned {
+        owner: usize,
+        function: Option<bool>,
+        after: Option<usize>,
+        limit: u32,
+        at: UnixMillis,
     },
     /// The process of an owner ends, and a new one takes its place.
     Die {
@@ -137,7 +147,14 @@ fn any(dice: &mut Rng, clock: &mut UnixMillis) -> Op {
         }
         8..12 => Op::Die { owner },
         12..14 => Op::Renew { owner },
-        14..19 => Op::List {
+        14..18 => Op::Abandoned {
+            owner,
+            function: dice.bool().then(|| dice.bool()),
+            after: dice.bool().then(|| dice.usize(..RUNS.len())),
+            limit: dice.u32(..4),
+            at: tick(dice, clock),
+        },
+        18..23 => Op::List {
             owner,
             prefix: dice.choice(["", "a", "a_", "%"]).unwrap_or_default(),
             status: dice.bool().then(|| status(dice)),
@@ -164,6 +181,7 @@ fn write(dice: &mut Rng, owner: usize, clock: &mut UnixMillis) -> Op {
             again: dice.u8(..6) == 0,
             max: dice.choice([0, 1, 1, 10]).unwrap_or_default(),
             keep: dice.choice([1_000, 3_600_000, 7_200_000, u64::MAX]).unwrap_or_default(),
+            input: dice.bool(),
             at,
         },
         34..62 => {
@@ -179,7 +197,7 @@ fn write(dice: &mut Rng, owner: usize, clock: &mut UnixMillis) -> Op {
         71..79 => {
             Op::Finish { owner, run, token, keep: dice.choice([None, Some(0), Some(1_000), Some(HOUR)]).flatten(), at }
         }
-        79..84 => Op::Release { owner, run, token, at },
+        79..84 => Op::Release { owner, run, token, failed: dice.bool(), at },
         84..86 => Op::Delete { owner, run },
         86..89 => Op::Cancel { owner, run, at },
         89..91 => Op::Resume { owner, run, at },
