@@ -9,9 +9,12 @@
 
 mod bitflips;
 mod child;
+mod clock;
 mod corpus;
+mod crowd;
 mod disk;
 mod failpoints;
+mod files;
 mod kill9;
 mod ledger;
 mod powercut;
@@ -19,6 +22,7 @@ mod recorder;
 mod sick;
 mod stubborn;
 mod work;
+mod zombies;
 
 use std::env;
 use std::io::{self, Write};

@@ -153,6 +153,10 @@ impl<'d> Lives<'d> {
             return Err(format!("the last life was no healthy one: {:?} {}", last.errors, last.stderr));
         }
         self.ledger.close();
+        let left = left_behind(&self.dir.join("disk"));
+        if left != ["ft.db", "ft.db.mark", "ft.db.owners"] {
+            return Err(format!("these files were left behind: {left:?}"));
+        }
         if let Some(open) = (0..RUNS).find(|n| !self.ledger.is_finished(&run_name(*n))) {
             return Err(format!("{} never ended", run_name(open)));
         }
@@ -161,4 +165,16 @@ impl<'d> Lives<'d> {
             broken => Err(format!("{broken}{}", self.ledger.complaints())),
         }
     }
+}
+
+/// What stands beside a store that is closed, the files of owners included.
+fn left_behind(disk: &Path) -> Vec<String> {
+    let names = |dir: &Path| -> Vec<String> {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    };
+    let mut left = names(disk);
+    left.extend(names(&disk.join("ft.db.owners")));
+    left.sort();
+    left
 }
