@@ -9,6 +9,7 @@ mod in_flight;
 mod inside;
 mod leftover;
 mod log;
+mod messages;
 mod migration;
 mod operate;
 mod oracle;
