@@ -9,8 +9,8 @@ use super::backend::Backend;
 use super::envelope::relocate;
 use super::error::StoreError;
 use super::record::{
-    Appended, Claim, Claimed, Collected, Filter, Finish, Fork, Gc, Granted, Lease, Renewed, RunRecord, RunStatus,
-    SaveState, StateRecord, Step, StepRecord, UnixMillis, millis,
+    Appended, Claim, Claimed, Collected, Filter, Finding, Finish, Fork, Gc, Granted, Holder, Import, Lease, Renewed,
+    RunCopy, RunRecord, RunStatus, SaveState, StateRecord, Step, StepRecord, UnixMillis, millis,
 };
 use super::ticket::Ticket;
 
@@ -199,6 +199,36 @@ impl Backend for Memory {
     fn gc(&self, gc: Gc) -> Ticket<Collected> {
         Ticket::ready(Ok(self.lock().gc(&gc)))
     }
+
+    fn holders(&self, runs: Vec<String>) -> Ticket<Vec<Holder>> {
+        let shared = self.lock();
+        let held = runs.into_iter().filter_map(|run| Some(Holder::new(&*run, shared.living_owner(&run)?)));
+        Ticket::ready(Ok(held.collect()))
+    }
+
+    fn saved(&self, run: &str) -> Ticket<Vec<StateRecord>> {
+        let shared = self.lock();
+        Ticket::ready(Ok(shared.runs.get(run).map(Run::saved).unwrap_or_default()))
+    }
+
+    fn export(&self, run: &str) -> Ticket<Option<RunCopy>> {
+        let shared = self.lock();
+        Ticket::ready(Ok(shared.runs.get(run).map(|run| RunCopy {
+            run: run.record.clone(),
+            steps: run.steps.clone(),
+            states: run.saved(),
+            output: run.output.clone(),
+        })))
+    }
+
+    fn import(&self, import: Import) -> Ticket<RunRecord> {
+        Ticket::ready(self.lock().import(&import))
+    }
+
+    fn verify(&self) -> Ticket<Vec<Finding>> {
+        // There is nothing below the runs.
+        Ticket::ready(Ok(Vec::new()))
+    }
 }
 
 impl Shared {
@@ -356,6 +386,21 @@ impl Shared {
         self.runs.insert(fork.into.clone(), run);
         Ok(record)
     }
+
+    fn import(&mut self, import: &Import) -> Result<RunRecord, StoreError> {
+        import.check()?;
+        if self.runs.contains_key(&import.into) {
+            return Err(StoreError::RunExists { run: import.into.clone() });
+        }
+        let token = self.token.max(import.last_token()) + 1;
+        let RunCopy { run: record, steps, mut states, output } = import.settled(token)?;
+        // Kept oldest first.
+        states.reverse();
+        let places = steps.iter().enumerate().map(|(place, step)| (Arc::clone(&step.key), place)).collect();
+        self.token = token;
+        self.runs.insert(import.into.clone(), Run { record: record.clone(), output, steps, places, states });
+        Ok(record)
+    }
 }
 
 impl Run {
@@ -367,6 +412,12 @@ impl Run {
             places: HashMap::new(),
             states: Vec::new(),
         }
+    }
+
+    fn saved(&self) -> Vec<StateRecord> {
+        let mut states: Vec<StateRecord> = self.states.iter().rev().cloned().collect();
+        states.sort_by(|a, b| a.name.cmp(&b.name));
+        states
     }
 
     /// Says that the run was recorded in; within the hour it is left at that.

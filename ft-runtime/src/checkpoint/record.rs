@@ -3,6 +3,8 @@
 //! Fields may be added, so each is made by its constructor and changed field by field.
 
 mod claim;
+mod copy;
+mod finding;
 mod fork;
 mod retention;
 mod run;
@@ -13,9 +15,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use self::claim::{Claim, Claimed, Granted};
 pub(crate) use self::claim::{KEEP_UNFINISHED, MAX_RECOVERIES};
+pub use self::copy::{Import, RunCopy};
+pub use self::finding::Finding;
 pub use self::fork::Fork;
 pub use self::retention::{Collected, Excess, Forgotten, Gc};
-pub use self::run::{RunRecord, RunStatus};
+pub use self::run::{Holder, RunRecord, RunStatus};
 pub use self::states::{Newest, SaveState, StateRecord};
 use super::fingerprint::InputHash;
 

@@ -3,6 +3,7 @@
 mod attributes;
 mod backends;
 mod bad_input;
+mod carry;
 mod in_flight;
 mod inside;
 mod log;

@@ -1,11 +1,14 @@
 //! What each request does inside the transaction.
 
 mod claim;
+mod holders;
 mod operate;
 mod retention;
 mod runs;
 mod states;
 mod steps;
+mod verify;
+mod whole;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -13,10 +16,13 @@ use std::sync::Arc;
 use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 
+pub(super) use self::holders::Holders;
 pub(super) use self::operate::{Cancel, Resume};
 pub(super) use self::runs::{Delete, Output, Release};
-pub(super) use self::states::States;
+pub(super) use self::states::{Saved, States};
 pub(super) use self::steps::{Append, Steps};
+pub(super) use self::verify::Verify;
+pub(super) use self::whole::Export;
 use super::writer::Hands;
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::ticket::Reply;

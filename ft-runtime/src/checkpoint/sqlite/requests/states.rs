@@ -1,6 +1,6 @@
 //! Saving states and reading them.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::runs::touch;
 use super::{Ask, Executed, Look, blob, count, fence, fenced, senseless};
@@ -67,18 +67,40 @@ impl Look for States {
             "SELECT name, generation, type_name, value, steps, token, version, recorded_at FROM ft_state ",
             "WHERE run = ?1 AND name = ?2 ORDER BY generation DESC"
         ))?
-        .query_map([&self.run, &self.name], |row| {
-            Ok(StateRecord {
-                name: row.get_ref(0)?.as_str()?.into(),
-                generation: count(row, 1)?,
-                type_name: row.get(2)?,
-                value: blob(row, 3)?,
-                steps: count(row, 4)?,
-                token: count(row, 5)?,
-                version: row.get(6)?,
-                recorded_at: row.get(7)?,
-            })
-        })?
+        .query_map([&self.run, &self.name], state_record)?
         .collect()
     }
+}
+
+/// Reads the versions of every state of a run.
+pub(in crate::checkpoint::sqlite) struct Saved(pub(in crate::checkpoint::sqlite) String);
+
+impl Look for Saved {
+    type Answer = Vec<StateRecord>;
+
+    fn look(&self, db: &Connection) -> rusqlite::Result<Vec<StateRecord>> {
+        saved_of(db, &self.0)
+    }
+}
+
+pub(super) fn saved_of(db: &Connection, run: &str) -> rusqlite::Result<Vec<StateRecord>> {
+    db.prepare_cached(concat!(
+        "SELECT name, generation, type_name, value, steps, token, version, recorded_at FROM ft_state ",
+        "WHERE run = ?1 ORDER BY name, generation DESC"
+    ))?
+    .query_map([run], state_record)?
+    .collect()
+}
+
+fn state_record(row: &Row<'_>) -> rusqlite::Result<StateRecord> {
+    Ok(StateRecord {
+        name: row.get_ref(0)?.as_str()?.into(),
+        generation: count(row, 1)?,
+        type_name: row.get(2)?,
+        value: blob(row, 3)?,
+        steps: count(row, 4)?,
+        token: count(row, 5)?,
+        version: row.get(6)?,
+        recorded_at: row.get(7)?,
+    })
 }

@@ -1,0 +1,127 @@
+//! All of a run at once: read to be checked or carried away, and put in again.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::claim::next_token;
+use super::runs::{output_of, run_columns, run_record};
+use super::states::saved_of;
+use super::steps::steps_of;
+use super::{Ask, Executed, Look};
+use crate::checkpoint::error::StoreError;
+use crate::checkpoint::record::{Import, RunCopy, RunRecord, RunStatus, StateRecord, StepRecord, millis};
+use crate::checkpoint::sqlite::writer::Hands;
+
+/// Reads all of a run, at one moment.
+pub(in crate::checkpoint::sqlite) struct Export(pub(in crate::checkpoint::sqlite) String);
+
+impl Look for Export {
+    type Answer = Option<RunCopy>;
+
+    fn look(&self, db: &Connection) -> rusqlite::Result<Option<RunCopy>> {
+        let moment = db.unchecked_transaction()?;
+        let run = moment
+            .prepare_cached(concat!("SELECT ", run_columns!(), " FROM ft_run WHERE run = ?1"))?
+            .query_row([&self.0], run_record)
+            .optional()?;
+        let Some(run) = run else { return Ok(None) };
+        let (steps, states) = (steps_of(&moment, &self.0)?, saved_of(&moment, &self.0)?);
+        let output = output_of(&moment, &self.0)?;
+        Ok(Some(RunCopy { run, steps, states, output }))
+    }
+}
+
+impl Ask for Import {
+    type Answer = RunRecord;
+
+    fn size(&self) -> usize {
+        let steps: usize = self.copy.steps.iter().map(|step| step.value.len()).sum();
+        let states: usize = self.copy.states.iter().map(|state| state.value.len()).sum();
+        steps + states + self.copy.output.as_ref().map_or(0, |output| output.len())
+    }
+
+    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<RunRecord> {
+        if let Err(refused) = self.check() {
+            return Ok(Err(refused));
+        }
+        let there = db.prepare_cached("SELECT 1 FROM ft_run WHERE run = ?1")?.exists([&self.into])?;
+        if there {
+            return Ok(Err(StoreError::RunExists { run: self.into.clone() }));
+        }
+        db.prepare_cached("UPDATE ft_meta SET value = max(value, ?1) WHERE name = 'token'")?
+            .execute([self.last_token() as i64])?;
+        let copy = match self.settled(next_token(db, self.last_token())?) {
+            Ok(copy) => copy,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        insert_run(db, &copy)?;
+        copy.steps.iter().try_for_each(|step| insert_step(db, &copy.run.run, step))?;
+        copy.states.iter().try_for_each(|state| insert_state(db, &copy.run.run, state))?;
+        Ok(Ok(copy.run))
+    }
+}
+
+fn insert_run(db: &Connection, copy: &RunCopy) -> rusqlite::Result<()> {
+    let run = &copy.run;
+    db.prepare_cached(
+        "INSERT INTO ft_run (run, function, version, status, owner, token, attempts, incarnation, steps, \
+         keep_unfinished, arguments, recoveries, output, created_at, updated_at, finished_at, expires_at) \
+         VALUES (?1, ?2, ?3, ?4, NULL, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    )?
+    .execute(params![
+        run.run,
+        run.function,
+        run.version,
+        RunStatus::as_str(run.status),
+        run.token as i64,
+        run.attempts,
+        run.incarnation as i64,
+        run.steps as i64,
+        millis(run.keep_unfinished),
+        run.arguments.to_bytes(),
+        run.recoveries,
+        copy.output.as_deref(),
+        run.created_at,
+        run.updated_at,
+        run.finished_at,
+        run.expires_at
+    ])
+    .map(drop)
+}
+
+fn insert_step(db: &Connection, run: &str, step: &StepRecord) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT INTO ft_step (run, seq, key, schema, input, value, token, version, recorded_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?
+    .execute(params![
+        run,
+        step.seq as i64,
+        &*step.key,
+        step.schema,
+        step.input.as_bytes().as_slice(),
+        &*step.value,
+        step.token as i64,
+        step.version,
+        step.recorded_at
+    ])
+    .map(drop)
+}
+
+fn insert_state(db: &Connection, run: &str, state: &StateRecord) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT INTO ft_state (run, name, generation, type_name, value, steps, token, version, recorded_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?
+    .execute(params![
+        run,
+        &*state.name,
+        state.generation as i64,
+        state.type_name,
+        &*state.value,
+        state.steps as i64,
+        state.token as i64,
+        state.version,
+        state.recorded_at
+    ])
+    .map(drop)
+}
