@@ -97,8 +97,9 @@ pub use self::fingerprint::{Fingerprint, InputHash};
 pub use self::inside::{IdempotencyKey, idempotency_key};
 pub use self::policy::{Again, Checkpoint, Every};
 pub use self::record::{
-    Appended, Claim, Claimed, Collected, Excess, Filter, Finding, Finish, Forgotten, Fork, Gc, Granted, Holder, Import,
-    Lease, Newest, Renewed, RunCopy, RunRecord, RunStatus, SaveState, StateRecord, Step, StepRecord, UnixMillis,
+    Abandoned, Appended, Claim, Claimed, Collected, Excess, Filter, Finding, Finish, Forgotten, Fork, Gc, Granted,
+    Holder, Import, Lease, Left, Newest, Renewed, RunCopy, RunRecord, RunStatus, SaveState, StateRecord, Step,
+    StepRecord, UnixMillis,
 };
 pub use self::run::{RunCall, RunSession};
 pub use self::saved::Saved;

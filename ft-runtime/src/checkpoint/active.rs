@@ -8,7 +8,7 @@ use super::envelope::{Envelope, Place};
 use super::error::{CheckpointError, StoreError};
 use super::fingerprint::InputHash;
 use super::numbers::Numbers;
-use super::record::{Appended, Forgotten, Granted, Lease, Step, StepRecord, UnixMillis, unix_now};
+use super::record::{Appended, Forgotten, Granted, Lease, Left, Step, StepRecord, UnixMillis, unix_now};
 use super::store::Store;
 use super::ticket::Ticket;
 use super::value::check_name;
@@ -44,7 +44,7 @@ struct Progress {
     /// Steps that are being executed.
     executing: usize,
     /// The claim is to be given back, by the last step that is being executed.
-    given_up: bool,
+    given_up: Option<Left>,
 }
 
 /// What this execution knows of a step.
@@ -92,7 +92,7 @@ impl Run {
                 has_state: false,
                 ended: false,
                 executing: 0,
-                given_up: false,
+                given_up: None,
             }),
         }
     }
@@ -110,19 +110,19 @@ impl Run {
 
     /// Nothing begins in it any more, and its claim is given back: now, or when the last of its steps has ended, so that
     /// nobody executes a step beside one of them.
-    pub(super) fn give_up(&self) {
+    pub(super) fn give_up(&self, left: Left) {
         let mut progress = lock(&self.progress);
         progress.ended = true;
-        progress.given_up = true;
+        progress.given_up = Some(left);
         let last = progress.executing == 0;
         drop(progress);
         if last {
-            self.release();
+            self.release(left);
         }
     }
 
-    fn release(&self) {
-        drop(self.store.backend().release(self.lease.clone(), unix_now()));
+    fn release(&self, left: Left) {
+        drop(self.store.backend().release(self.lease.clone(), unix_now(), left));
     }
 
     fn fenced(&self) -> CheckpointError {
@@ -303,10 +303,10 @@ impl Drop for Taken {
         let mut progress = lock(&run.progress);
         self.leave(&mut progress);
         progress.executing -= usize::from(self.executing);
-        let last_out = self.executing && progress.given_up && progress.executing == 0;
+        let last_out = progress.given_up.filter(|_| self.executing && progress.executing == 0);
         drop(progress);
-        if last_out {
-            run.release();
+        if let Some(left) = last_out {
+            run.release(left);
         }
     }
 }

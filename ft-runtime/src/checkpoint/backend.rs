@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::error::StoreError;
 use super::record::{
-    Appended, Claim, Claimed, Collected, Filter, Finding, Finish, Fork, Gc, Holder, Import, Lease, Renewed, RunCopy,
-    RunRecord, SaveState, StateRecord, Step, StepRecord, UnixMillis,
+    Abandoned, Appended, Claim, Claimed, Collected, Filter, Finding, Finish, Fork, Gc, Holder, Import, Lease, Left,
+    Renewed, RunCopy, RunRecord, SaveState, StateRecord, Step, StepRecord, UnixMillis,
 };
 use super::ticket::Ticket;
 
@@ -55,13 +55,30 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn finish(&self, finish: Finish) -> Ticket<()>;
 
     /// Gives a claim back; the run stays resumable. Without effect if the run is not held any more.
-    fn release(&self, lease: Lease, at: UnixMillis) -> Ticket<()>;
+    ///
+    /// A run that failed has got as far as its body goes, so its recoveries are counted from 0 again; one that was
+    /// interrupted keeps their number.
+    fn release(&self, lease: Lease, at: UnixMillis, left: Left) -> Ticket<()>;
+
+    /// Runs to go on with, because nobody executes them any more: the one touched longest ago first, then by their ids.
+    fn abandoned(&self, abandoned: Abandoned) -> Ticket<Vec<RunRecord>>;
+
+    /// A ticket that is answered when another process may have left a run, so that it is worth asking for
+    /// [`abandoned`](Self::abandoned) ones: a hint, which may come for nothing and may be missing. `None` where there is
+    /// no such thing. A second ticket takes the place of the first one, which is answered
+    /// [`Closed`](super::StoreError::Closed).
+    fn wake(&self) -> Option<Ticket<()>> {
+        None
+    }
 
     /// Keeps every claim of this owner alive.
     fn renew(&self) -> Ticket<Renewed>;
 
     /// Runs in the order of their ids, without their outputs.
     fn list(&self, filter: Filter) -> Ticket<Vec<RunRecord>>;
+
+    /// The sealed arguments of a run; `None` if there is no such run, or none were recorded.
+    fn input(&self, run: &str) -> Ticket<Option<Arc<[u8]>>>;
 
     /// The sealed output of a run; `None` if there is no such run, or it is not finished.
     fn output(&self, run: &str) -> Ticket<Option<Arc<[u8]>>>;
@@ -76,7 +93,7 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// Ends a run for good, whoever executes it: its next write is refused. `false` if there is none, or it has ended.
     fn cancel(&self, run: &str, at: UnixMillis) -> Ticket<bool>;
 
-    /// Lets a parked run be claimed again. `false` if it is not parked.
+    /// Lets a parked run be claimed again, and go on by itself. `false` if it is not parked.
     fn resume(&self, run: &str, at: UnixMillis) -> Ticket<bool>;
 
     /// Starts a run with the first steps of another one, for somebody to claim.

@@ -9,10 +9,10 @@ use super::backend::Backend;
 use super::envelope::relocate;
 use super::error::StoreError;
 use super::record::{
-    Appended, Claim, Claimed, Collected, Filter, Finding, Finish, Fork, Gc, Granted, Holder, Import, Lease, Renewed,
-    RunCopy, RunRecord, RunStatus, SaveState, StateRecord, Step, StepRecord, UnixMillis, millis,
+    Abandoned, Appended, Claim, Claimed, Collected, Filter, Finding, Finish, Fork, Gc, Granted, Holder, Import, Lease,
+    Left, Renewed, RunCopy, RunRecord, RunStatus, SaveState, StateRecord, Step, StepRecord, UnixMillis, millis,
 };
-use super::ticket::Ticket;
+use super::ticket::{Reply, Ticket, ticket};
 
 /// One owner's handle to a store in memory.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Memory {
 struct Shared {
     runs: BTreeMap<String, Run>,
     living: HashSet<String>,
+    /// Owners that want to hear of runs that are left.
+    waiting: HashMap<String, Reply<()>>,
     owners: u64,
     /// The last token that was granted, whatever became of its run.
     token: u64,
@@ -33,6 +35,7 @@ struct Shared {
 #[derive(Debug)]
 struct Run {
     record: RunRecord,
+    input: Option<Arc<[u8]>>,
     output: Option<Arc<[u8]>>,
     steps: Vec<StepRecord>,
     /// Where in `steps` a key stands.
@@ -69,8 +72,18 @@ impl Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         let owner = std::mem::take(&mut self.owner);
-        self.lock().living.remove(&owner);
+        let mut shared = self.lock();
+        shared.living.remove(&owner);
+        shared.waiting.remove(&owner);
+        let waiting = std::mem::take(&mut shared.waiting);
+        drop(shared);
+        wake(waiting);
     }
+}
+
+/// Tells them that a run may have been left. Not under the lock: a waker may ask the store something.
+fn wake(waiting: HashMap<String, Reply<()>>) {
+    waiting.into_values().for_each(|reply| reply.send(Ok(())));
 }
 
 impl Backend for Memory {
@@ -124,14 +137,37 @@ impl Backend for Memory {
         }))
     }
 
-    fn release(&self, lease: Lease, at: UnixMillis) -> Ticket<()> {
+    fn release(&self, lease: Lease, at: UnixMillis, left: Left) -> Ticket<()> {
         let mut shared = self.lock();
         if let Ok(run) = shared.held(&lease, &self.owner) {
             run.record.owner = None;
-            run.record.recoveries = 0;
+            run.record.interrupted = left == Left::Interrupted;
+            if left == Left::Failed {
+                run.record.recoveries = 0;
+            }
             run.record.updated_at = run.record.updated_at.max(at);
         }
+        let waiting = if left == Left::Interrupted { std::mem::take(&mut shared.waiting) } else { HashMap::new() };
+        drop(shared);
+        wake(waiting);
         Ticket::ready(Ok(()))
+    }
+
+    fn abandoned(&self, abandoned: Abandoned) -> Ticket<Vec<RunRecord>> {
+        let shared = self.lock();
+        let runs = shared.runs.values().map(|run| &run.record);
+        let mut left: Vec<RunRecord> =
+            runs.filter(|run| abandoned.asks_for(run) && shared.living_owner(&run.run).is_none()).cloned().collect();
+        left.sort_by(|a, b| (a.updated_at, &a.run).cmp(&(b.updated_at, &b.run)));
+        left.truncate(abandoned.limit as usize);
+        Ticket::ready(Ok(left))
+    }
+
+    fn wake(&self) -> Option<Ticket<()>> {
+        let (reply, ticket) = ticket();
+        let before = self.lock().waiting.insert(self.owner.clone(), reply);
+        drop(before);
+        Some(ticket)
     }
 
     fn renew(&self) -> Ticket<Renewed> {
@@ -146,6 +182,11 @@ impl Backend for Memory {
             .filter(|run| filter.status.is_none_or(|status| run.status == status))
             .filter(|run| filter.after.as_ref().is_none_or(|after| run.run > *after));
         Ticket::ready(Ok(runs.take(filter.limit as usize).cloned().collect()))
+    }
+
+    fn input(&self, run: &str) -> Ticket<Option<Arc<[u8]>>> {
+        let shared = self.lock();
+        Ticket::ready(Ok(shared.runs.get(run).and_then(|run| run.input.clone())))
     }
 
     fn output(&self, run: &str) -> Ticket<Option<Arc<[u8]>>> {
@@ -174,6 +215,7 @@ impl Backend for Memory {
         };
         run.record.status = RunStatus::Cancelled;
         run.record.owner = None;
+        run.record.interrupted = false;
         run.record.updated_at = run.record.updated_at.max(at);
         run.record.finished_at = Some(at);
         run.record.expires_at = Some(at.saturating_add(millis(run.record.keep_unfinished)));
@@ -187,8 +229,12 @@ impl Backend for Memory {
             return Ticket::ready(Ok(false));
         };
         run.record.status = RunStatus::Running;
+        run.record.interrupted = true;
         run.record.recoveries = 0;
         run.record.updated_at = run.record.updated_at.max(at);
+        let waiting = std::mem::take(&mut shared.waiting);
+        drop(shared);
+        wake(waiting);
         Ticket::ready(Ok(true))
     }
 
@@ -217,6 +263,7 @@ impl Backend for Memory {
             run: run.record.clone(),
             steps: run.steps.clone(),
             states: run.saved(),
+            input: run.input.clone(),
             output: run.output.clone(),
         })))
     }
@@ -264,6 +311,8 @@ impl Shared {
                 record.attempts = 0;
                 record.steps = 0;
                 record.recoveries = 0;
+                record.input_len = None;
+                run.input = None;
                 record.output_len = None;
                 run.output = None;
                 record.created_at = claim.at;
@@ -296,7 +345,12 @@ impl Shared {
                 }
             }
         }
+        if run.input.is_none() {
+            run.input.clone_from(&claim.input);
+            record.input_len = claim.input.as_ref().map(|input| input.len() as u64);
+        }
         record.owner = Some(owner.to_owned());
+        record.interrupted = false;
         record.keep_unfinished = claim.keep_unfinished;
         record.token = token;
         self.token = token;
@@ -370,11 +424,16 @@ impl Shared {
         let token = self.token + 1;
         let mut run = Run {
             record: fork.record(&origin.record, token, before as u64),
+            input: None,
             output: None,
             steps: origin.steps[..before].to_vec(),
             places: HashMap::new(),
             states: Vec::new(),
         };
+        if let Some(input) = &origin.input {
+            let (from, to) = fork.input_places();
+            run.input = Some(relocate(input, &from, &to).ok_or_else(|| fork.damaged_input())?.into());
+        }
         for (place, step) in run.steps.iter_mut().enumerate() {
             let (from, to) = fork.places(step, origin.record.incarnation, token);
             step.value = relocate(&step.value, &from, &to).ok_or_else(|| fork.damaged(step))?.into();
@@ -393,12 +452,12 @@ impl Shared {
             return Err(StoreError::RunExists { run: import.into.clone() });
         }
         let token = self.token.max(import.last_token()) + 1;
-        let RunCopy { run: record, steps, mut states, output } = import.settled(token)?;
+        let RunCopy { run: record, steps, mut states, input, output } = import.settled(token)?;
         // Kept oldest first.
         states.reverse();
         let places = steps.iter().enumerate().map(|(place, step)| (Arc::clone(&step.key), place)).collect();
         self.token = token;
-        self.runs.insert(import.into.clone(), Run { record: record.clone(), output, steps, places, states });
+        self.runs.insert(import.into.clone(), Run { record: record.clone(), input, output, steps, places, states });
         Ok(record)
     }
 }
@@ -407,6 +466,7 @@ impl Run {
     fn new(claim: &Claim, owner: &str, token: u64) -> Self {
         Self {
             record: RunRecord::started(claim, owner, token),
+            input: claim.input.clone(),
             output: None,
             steps: Vec::new(),
             places: HashMap::new(),

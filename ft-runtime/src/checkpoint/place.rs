@@ -44,6 +44,11 @@ pub enum Place<'a> {
         /// The number of the version.
         generation: u64,
     },
+    /// The arguments of a run (kind 5).
+    Input {
+        /// The run.
+        run: &'a str,
+    },
     /// The result of a run (kind 3).
     Output {
         /// The run.
@@ -63,6 +68,7 @@ impl Place<'_> {
             Self::Unnumbered { incarnation, .. } => head(2, incarnation),
             Self::State { incarnation, .. } => head(4, incarnation),
             Self::Output { .. } => sink(&[3]),
+            Self::Input { .. } => sink(&[5]),
         }
         if let Self::State { generation, .. } = self {
             sink(&generation.to_le_bytes());
@@ -80,7 +86,7 @@ impl Place<'_> {
             Self::Unnumbered { run, name, type_name, .. } | Self::State { run, name, type_name, .. } => {
                 [run, name, type_name].into_iter().for_each(text);
             }
-            Self::Output { run } => text(run),
+            Self::Output { run } | Self::Input { run } => text(run),
         }
     }
 }
@@ -104,6 +110,7 @@ mod tests {
             Place::State { incarnation: 1, run: "ab", name: "c", type_name: "d", generation: 0 },
             Place::Output { run: "ab" },
             Place::Output { run: "a" },
+            Place::Input { run: "a" },
         ];
         let bytes: std::collections::HashSet<Vec<u8>> = places
             .iter()

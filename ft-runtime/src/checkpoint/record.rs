@@ -2,6 +2,7 @@
 //!
 //! Fields may be added, so each is made by its constructor and changed field by field.
 
+mod abandoned;
 mod claim;
 mod copy;
 mod finding;
@@ -13,6 +14,7 @@ mod states;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub use self::abandoned::{Abandoned, Left};
 pub use self::claim::{Claim, Claimed, Granted};
 pub(crate) use self::claim::{KEEP_UNFINISHED, MAX_RECOVERIES};
 pub use self::copy::{Import, RunCopy};

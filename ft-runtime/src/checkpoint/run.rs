@@ -11,7 +11,7 @@ use super::arguments::Arguments;
 use super::envelope::{self, EnvelopeError, Place};
 use super::error::{CheckpointError, StoreError};
 use super::fingerprint::InputHash;
-use super::record::{Claim, Claimed, Finish, Granted, Lease, millis, unix_now};
+use super::record::{Claim, Claimed, Finish, Granted, Lease, Left, millis, unix_now};
 use super::store::Store;
 use super::ticket::Ticket;
 use super::value::{Read, Recorded, Seal, check_name, read};
@@ -70,7 +70,7 @@ impl RunCall {
 ///
 /// # Cancel safety
 ///
-/// Dropping the future leaves the run resumable and gives the claim back.
+/// Dropping the future leaves the run resumable and gives the claim back, as one that was interrupted.
 ///
 /// Steps that were spawned may be executing still when the run fails or is dropped. Until the last of them has ended, the
 /// run is not given back and answers [`CheckpointError::RunBusy`], which is transient.
@@ -105,12 +105,12 @@ impl<T, E> RunSession<T, E> {
             self.open(store, claimed)
         };
         let opened = claimed.await;
-        let held = match opened {
+        let mut held = match opened {
             Ok(Opened::Execute(held)) => held,
             Ok(Opened::Answer(value)) => return Ok(value),
             Err(error) => return Err((self.reject)(error.into())),
         };
-        let value = held.context().scope(body).await?;
+        let value = held.ended(held.context().scope(body).await)?;
         let finished = match self.finish(&held, &value) {
             Ok((value, ticket)) => ticket.await.map(|()| value).map_err(CheckpointError::from),
             Err(error) => Err(error),
@@ -131,12 +131,12 @@ impl<T, E> RunSession<T, E> {
             let claimed = self.claim(&store).wait()?;
             self.open(store, claimed)
         });
-        let held = match opened {
+        let mut held = match opened {
             Ok(Opened::Execute(held)) => held,
             Ok(Opened::Answer(value)) => return Ok(value),
             Err(error) => return Err((self.reject)(error.into())),
         };
-        let value = held.context().scope_blocking(body)?;
+        let value = held.ended(held.context().scope_blocking(body))?;
         let finished = self.finish(&held, &value).and_then(|(value, ticket)| {
             ticket.wait()?;
             Ok(value)
@@ -156,6 +156,7 @@ impl<T, E> RunSession<T, E> {
             function: self.call.function.into(),
             version: self.call.policy.version.into(),
             arguments: self.call.arguments.clone(),
+            input: None,
             again: self.call.policy.again == Again::Always,
             max_recoveries: self.call.policy.max_recoveries,
             keep_unfinished: self.call.policy.keep_unfinished,
@@ -172,9 +173,14 @@ impl<T, E> RunSession<T, E> {
             Claimed::Granted(granted) => {
                 let run = Run::new(&self.call.policy, &run, self.site, store, granted);
                 // From here on the claim is given back whatever happens.
-                let held = Held { run: Arc::new(run), finished: false };
-                held.run.check_steps()?;
-                Ok(Opened::Execute(held))
+                let mut held = Held { run: Arc::new(run), finished: false, left: Left::Interrupted };
+                match held.run.check_steps() {
+                    Ok(()) => Ok(Opened::Execute(held)),
+                    Err(error) => {
+                        held.left = Left::Failed;
+                        Err(error)
+                    }
+                }
             }
             Claimed::Finished(output) => match (self.read)(&output, now, &Place::Output { run: &run }) {
                 Ok(value) => Ok(Opened::Answer(value)),
@@ -215,7 +221,12 @@ impl<T, E> RunSession<T, E> {
     }
 
     fn close(&self, mut held: Held, finished: Result<T, CheckpointError>) -> Result<T, E> {
-        held.finished = finished.is_ok();
+        match &finished {
+            Ok(_) => held.finished = true,
+            // What could not be written may be another time; what cannot be recorded stays so.
+            Err(CheckpointError::Store(_)) => {}
+            Err(_) => held.left = Left::Failed,
+        }
         finished.map_err(|error| (self.reject)(error.into()))
     }
 }
@@ -273,7 +284,7 @@ impl Drop for Claiming {
         let (backend, run) = (Arc::downgrade(self.store.backend()), Arc::clone(&self.run));
         ticket.abandon(move |claimed| {
             if let (Ok(Claimed::Granted(Granted { token, .. })), Some(backend)) = (claimed, backend.upgrade()) {
-                drop(backend.release(Lease { run, token }, unix_now()));
+                drop(backend.release(Lease { run, token }, unix_now(), Left::Interrupted));
             }
         });
     }
@@ -283,9 +294,19 @@ impl Drop for Claiming {
 struct Held {
     run: Arc<Run>,
     finished: bool,
+    /// What becomes of it if it is dropped now.
+    left: Left,
 }
 
 impl Held {
+    /// The body has ended, in this way.
+    fn ended<T, E>(&mut self, outcome: Result<T, E>) -> Result<T, E> {
+        if outcome.is_err() {
+            self.left = Left::Failed;
+        }
+        outcome
+    }
+
     fn context(&self) -> Context {
         Context::current().with_around(|around| {
             around.run = Some(Arc::clone(&self.run));
@@ -297,7 +318,8 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if !self.finished {
-            self.run.give_up();
+            // What panics would do so again.
+            self.run.give_up(if std::thread::panicking() { Left::Failed } else { self.left });
         }
     }
 }

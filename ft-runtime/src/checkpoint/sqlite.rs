@@ -34,8 +34,8 @@ use super::backend::Backend;
 use super::error::StoreError;
 use super::owner::Owner;
 use super::record::{
-    Appended, Claim, Claimed, Collected, Filter, Finding, Finish, Fork, Gc, Holder, Import, Lease, Renewed, RunCopy,
-    RunRecord, SaveState, StateRecord, Step, StepRecord, UnixMillis,
+    Abandoned, Appended, Claim, Claimed, Collected, Filter, Finding, Finish, Fork, Gc, Holder, Import, Lease, Left,
+    Renewed, RunCopy, RunRecord, SaveState, StateRecord, Step, StepRecord, UnixMillis,
 };
 use super::ticket::{Ticket, ticket};
 
@@ -186,8 +186,13 @@ impl Backend for Sqlite {
         self.ask(finish)
     }
 
-    fn release(&self, lease: Lease, at: UnixMillis) -> Ticket<()> {
-        self.ask(requests::Release(lease, at))
+    fn release(&self, lease: Lease, at: UnixMillis, left: Left) -> Ticket<()> {
+        self.ask(requests::Release { lease, at, left })
+    }
+
+    fn abandoned(&self, abandoned: Abandoned) -> Ticket<Vec<RunRecord>> {
+        // By the writer, though it only reads: whether an owner lives is asked under the write lock.
+        self.ask(abandoned)
     }
 
     fn renew(&self) -> Ticket<Renewed> {
@@ -197,6 +202,10 @@ impl Backend for Sqlite {
 
     fn list(&self, filter: Filter) -> Ticket<Vec<RunRecord>> {
         self.look(filter)
+    }
+
+    fn input(&self, run: &str) -> Ticket<Option<Arc<[u8]>>> {
+        self.look(requests::Input(run.to_owned()))
     }
 
     fn output(&self, run: &str) -> Ticket<Option<Arc<[u8]>>> {

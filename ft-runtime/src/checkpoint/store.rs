@@ -170,6 +170,13 @@ impl Store {
         self.backend.list(filter)
     }
 
+    /// The recorded arguments of a run: a MessagePack map by their names, which
+    /// [`Envelope::parse`](super::envelope::Envelope::parse) opens. `None` if there is no such run, or none were recorded,
+    /// as of functions without `recover`.
+    pub fn input(&self, run: &str) -> Ticket<Option<Arc<[u8]>>> {
+        self.backend.input(run)
+    }
+
     /// The output of a finished run, as it was recorded: [`Envelope::parse`](super::envelope::Envelope::parse) opens it.
     /// `None` if there is no such run, or it is not finished.
     pub fn output(&self, run: &str) -> Ticket<Option<Arc<[u8]>>> {
@@ -208,7 +215,8 @@ impl Store {
         self.backend.cancel(run, unix_now())
     }
 
-    /// Lets a parked run go on at the next call of its function. `false` if it is not parked.
+    /// Lets a parked run go on at the next call of its function, or by itself where its function is recovered. `false` if
+    /// it is not parked.
     ///
     /// # Errors
     ///

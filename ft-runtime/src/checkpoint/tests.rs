@@ -1,5 +1,6 @@
 //! What must hold on every store, and what must hold of the session layer on top.
 
+mod abandoned;
 mod attributes;
 mod backends;
 mod bad_input;

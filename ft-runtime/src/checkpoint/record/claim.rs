@@ -24,6 +24,8 @@ pub struct Claim {
     pub version: u32,
     /// What it is called with. A run that was started with something else is refused, unless it goes `again`.
     pub arguments: Arguments,
+    /// The sealed arguments, of a function that goes on by itself: stored when the run starts, or where none are stored.
+    pub input: Option<Arc<[u8]>>,
     /// A finished run starts again instead of answering.
     pub again: bool,
     /// How often in a row the run is taken over from a process that died, without having recorded anything since, before
@@ -42,7 +44,7 @@ impl Claim {
         let keep_unfinished = KEEP_UNFINISHED;
         let (run, function, arguments) = (run.into(), function.into(), Arguments::default());
         let (max_recoveries, at) = (MAX_RECOVERIES, unix_now());
-        Self { run, function, version: 0, arguments, again: false, max_recoveries, keep_unfinished, at }
+        Self { run, function, version: 0, arguments, input: None, again: false, max_recoveries, keep_unfinished, at }
     }
 }
 

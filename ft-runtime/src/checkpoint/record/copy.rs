@@ -34,6 +34,8 @@ pub struct RunCopy {
     pub steps: Vec<StepRecord>,
     /// Its saved states: by name, and for each name the newest version first.
     pub states: Vec<StateRecord>,
+    /// Its sealed arguments, if they were recorded.
+    pub input: Option<Arc<[u8]>>,
     /// Its sealed output, if it is finished.
     pub output: Option<Arc<[u8]>>,
 }
@@ -42,7 +44,7 @@ impl RunCopy {
     /// A run of which nothing is recorded.
     #[must_use]
     pub fn new(run: RunRecord) -> Self {
-        Self { run, steps: Vec::new(), states: Vec::new(), output: None }
+        Self { run, steps: Vec::new(), states: Vec::new(), input: None, output: None }
     }
 
     /// What is wrong with it: damaged values, and steps that are missing.
@@ -87,8 +89,9 @@ impl RunCopy {
     fn values(&self) -> impl Iterator<Item = (String, Place<'_>, &Arc<[u8]>)> {
         let steps = self.steps.iter().map(|step| (at_step(step), self.run.place_of_step(step), &step.value));
         let states = self.states.iter().map(|state| (at_state(state), self.run.place_of_state(state), &state.value));
+        let input = self.input.iter().map(|input| ("arguments".to_owned(), self.run.place_of_input(), input));
         let output = self.output.iter().map(|output| ("output".to_owned(), self.run.place_of_output(), output));
-        steps.chain(states).chain(output)
+        steps.chain(states).chain(input).chain(output)
     }
 }
 
@@ -146,6 +149,8 @@ impl Import {
         to.token = token;
         // The same run goes on with the same idempotency keys: what it has begun over there is recognised.
         to.incarnation = if renamed { token } else { from.incarnation };
+        // What went on by itself over there does so here.
+        to.interrupted = to.status == RunStatus::Running && (from.interrupted || from.owner.is_some());
         if to.finished_at.is_none() {
             to.updated_at = to.updated_at.max(self.at);
         }
@@ -164,6 +169,9 @@ impl Import {
         }
         for state in &mut copy.states {
             state.value = moved(&state.value, &from.place_of_state(state), &to.place_of_state(state))?;
+        }
+        if let Some(input) = &mut copy.input {
+            *input = moved(input, &from.place_of_input(), &to.place_of_input())?;
         }
         if let Some(output) = &mut copy.output {
             *output = moved(output, &from.place_of_output(), &to.place_of_output())?;

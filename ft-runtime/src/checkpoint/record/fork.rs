@@ -31,6 +31,7 @@ impl Fork {
             status: RunStatus::Running,
             owner: None,
             token,
+            interrupted: false,
             attempts: 0,
             incarnation: token,
             recoveries: 0,
@@ -48,6 +49,16 @@ impl Fork {
     pub(crate) fn places<'a>(&'a self, step: &'a StepRecord, from: u64, to: u64) -> (Place<'a>, Place<'a>) {
         let place = |incarnation, run| Place::Step { incarnation, run, key: &step.key, input: step.input };
         (place(from, &self.run), place(to, &self.into))
+    }
+
+    /// Where the recorded arguments stand, and where their copy will.
+    pub(crate) fn input_places(&self) -> (Place<'_>, Place<'_>) {
+        (Place::Input { run: &self.run }, Place::Input { run: &self.into })
+    }
+
+    /// Recorded arguments that cannot be copied.
+    pub(crate) fn damaged_input(&self) -> StoreError {
+        StoreError::Unreadable { run: self.run.clone(), step: "its recorded arguments".into() }
     }
 
     /// A step whose value cannot be copied.

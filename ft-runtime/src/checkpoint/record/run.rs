@@ -60,6 +60,9 @@ pub struct RunRecord {
     pub owner: Option<String>,
     /// The token of its last claim.
     pub token: u64,
+    /// Nobody executes it because its execution was dropped or its process was shutting down, and not because it failed:
+    /// it is to go on by itself.
+    pub interrupted: bool,
     /// How often it was claimed since it was started.
     pub attempts: u32,
     /// Which start of the run this is: the token of the claim that started it, which no other start in the store has.
@@ -68,6 +71,8 @@ pub struct RunRecord {
     pub recoveries: u32,
     /// How many steps it has recorded.
     pub steps: u64,
+    /// Bytes of its recorded arguments, if they were recorded; [`Store::input`](crate::checkpoint::Store::input) reads them.
+    pub input_len: Option<u64>,
     /// Bytes of its sealed output, if it is finished; [`Store::output`](crate::checkpoint::Store::output) reads them.
     pub output_len: Option<u64>,
     /// How long it is kept without being touched while it is not finished.
@@ -100,10 +105,12 @@ impl RunRecord {
             status: RunStatus::Running,
             owner: Some(owner.into()),
             token,
+            interrupted: false,
             attempts: 1,
             incarnation: token,
             recoveries: 0,
             steps: 0,
+            input_len: claim.input.as_ref().map(|input| input.len() as u64),
             output_len: None,
             keep_unfinished: claim.keep_unfinished,
             created_at: claim.at,
@@ -130,6 +137,12 @@ impl RunRecord {
             type_name: &state.type_name,
             generation: state.generation,
         }
+    }
+
+    /// Where the recorded arguments of this run stand.
+    #[must_use]
+    pub fn place_of_input(&self) -> Place<'_> {
+        Place::Input { run: &self.run }
     }
 
     /// Where the output of this run stands.

@@ -12,8 +12,8 @@ use super::{beside, existing, join, schema, start};
 use crate::checkpoint::backend::Backend;
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::record::{
-    Appended, Claim, Claimed, Collected, Filter, Finding, Finish, Fork, Gc, Holder, Import, Lease, Renewed, RunCopy,
-    RunRecord, SaveState, StateRecord, Step, StepRecord, UnixMillis,
+    Abandoned, Appended, Claim, Claimed, Collected, Filter, Finding, Finish, Fork, Gc, Holder, Import, Lease, Left,
+    Renewed, RunCopy, RunRecord, SaveState, StateRecord, Step, StepRecord, UnixMillis,
 };
 use crate::checkpoint::ticket::{Ticket, ticket};
 
@@ -78,7 +78,12 @@ impl Backend for ReadOnly {
         self.refuse()
     }
 
-    fn release(&self, _: Lease, _: UnixMillis) -> Ticket<()> {
+    fn release(&self, _: Lease, _: UnixMillis, _: Left) -> Ticket<()> {
+        self.refuse()
+    }
+
+    fn abandoned(&self, _: Abandoned) -> Ticket<Vec<RunRecord>> {
+        // Somebody is about to execute them, which needs more than to look.
         self.refuse()
     }
 
@@ -88,6 +93,10 @@ impl Backend for ReadOnly {
 
     fn list(&self, filter: Filter) -> Ticket<Vec<RunRecord>> {
         self.look(filter)
+    }
+
+    fn input(&self, run: &str) -> Ticket<Option<Arc<[u8]>>> {
+        self.look(requests::Input(run.to_owned()))
     }
 
     fn output(&self, run: &str) -> Ticket<Option<Arc<[u8]>>> {

@@ -1,5 +1,6 @@
 //! What each request does inside the transaction.
 
+mod abandoned;
 mod claim;
 mod holders;
 mod operate;
@@ -16,9 +17,10 @@ use std::sync::Arc;
 use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 
+pub(super) use self::abandoned::Release;
 pub(super) use self::holders::Holders;
 pub(super) use self::operate::{Cancel, Resume};
-pub(super) use self::runs::{Delete, Output, Release};
+pub(super) use self::runs::{Delete, Input, Output};
 pub(super) use self::states::{Saved, States};
 pub(super) use self::steps::{Append, Steps};
 pub(super) use self::verify::Verify;

@@ -15,7 +15,7 @@ pub(super) const APPLICATION_ID: i32 = 0x6674_636b;
 
 /// Version of the tables, in `PRAGMA user_version`. Whoever raises it writes a migration from the one before, and a store
 /// for `tests/corpus`.
-pub(super) const SCHEMA: u32 = 2;
+pub(super) const SCHEMA: u32 = 3;
 
 /// How long a transaction of another process is waited for.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,6 +46,8 @@ CREATE TABLE ft_run (
     keep_unfinished INTEGER NOT NULL DEFAULT 7776000000,
     arguments   BLOB,
     recoveries  INTEGER NOT NULL DEFAULT 0,
+    interrupted INTEGER NOT NULL DEFAULT 0,
+    input       BLOB,
     output      BLOB,
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL,
@@ -55,6 +57,7 @@ CREATE TABLE ft_run (
 CREATE INDEX ft_run_finished ON ft_run (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX ft_run_unfinished ON ft_run (updated_at + keep_unfinished) WHERE finished_at IS NULL;
 CREATE INDEX ft_run_expires ON ft_run (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX ft_run_left ON ft_run (updated_at, run) WHERE finished_at IS NULL AND (owner IS NOT NULL OR interrupted);
 CREATE TABLE ft_step (
     run         TEXT    NOT NULL,
     seq         INTEGER NOT NULL,

@@ -153,7 +153,7 @@ impl Hands {
         let Some(owner) = owner else { return Ok(None) };
         let alive = if owner == self.owner.id() {
             // Ours, unless it is a release that could not be written.
-            self.held.contains_key(run) || self.granted.contains(run)
+            self.holds(run)
         } else {
             // Where it cannot be told, nothing is taken over.
             owner::is_alive(&self.owners, &owner).map_err(|error| StoreError::Failed {
@@ -163,6 +163,11 @@ impl Hands {
             })?
         };
         Ok(alive.then_some(owner))
+    }
+
+    /// Whether a run of ours is being executed.
+    pub(super) fn holds(&self, run: &str) -> bool {
+        self.held.contains_key(run) || self.granted.contains(run)
     }
 
     /// A row that makes no sense.

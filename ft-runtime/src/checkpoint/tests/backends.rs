@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::World;
 use crate::checkpoint::{
-    Appended, Arguments, Claim, Claimed, Filter, Finish, Granted, InputHash, KEPT_RUNS, Lease, Newest, PRUNED_AT_ONCE,
-    RunStatus, SaveState, Step, StoreError,
+    Appended, Arguments, Claim, Claimed, Filter, Finish, Granted, InputHash, KEPT_RUNS, Lease, Left, Newest,
+    PRUNED_AT_ONCE, RunStatus, SaveState, Step, StoreError,
 };
 
 fn claim(run: &str) -> Claim {
@@ -15,6 +15,7 @@ fn claim(run: &str) -> Claim {
         function: "work".into(),
         version: 0,
         arguments: Arguments::default(),
+        input: None,
         again: false,
         max_recoveries: 10,
         keep_unfinished: Duration::from_secs(3600),
@@ -71,7 +72,7 @@ fn a_claim_reads_back_what_was_recorded_in_order() {
         assert_eq!(granted(store.claim(claim("r")).wait().unwrap()).token, 1);
         let appended = store.append(vec![step("r", 1, "b"), step("r", 1, "a")]).wait().unwrap();
         assert_eq!(appended, [Appended::Recorded { seq: 1 }, Appended::Recorded { seq: 2 }]);
-        store.release(lease("r", 1), 2000).wait().unwrap();
+        store.release(lease("r", 1), 2000, Left::Failed).wait().unwrap();
 
         let again = granted(store.claim(claim("r")).wait().unwrap());
         assert_eq!((again.token, again.attempts, again.incarnation), (2, 2, 1));
@@ -138,7 +139,7 @@ fn a_run_given_back_in_the_batch_of_its_claim_is_free_in_it() {
     for world in World::all() {
         let (tickets, _store) = world.in_one_batch(|store| {
             let first = store.claim(claim("r"));
-            drop(store.release(lease("r", 1), 2000));
+            drop(store.release(lease("r", 1), 2000, Left::Failed));
             [first, store.claim(claim("r")), store.claim(claim("r"))]
         });
         let [first, second, third] = tickets.map(|ticket| ticket.wait().unwrap());
@@ -152,7 +153,7 @@ fn what_an_old_token_or_another_owner_writes_is_refused() {
     for world in World::all() {
         let (first, second) = (world.owner(), world.owner());
         granted(first.claim(claim("r")).wait().unwrap());
-        first.release(lease("r", 1), 2000).wait().unwrap();
+        first.release(lease("r", 1), 2000, Left::Failed).wait().unwrap();
         granted(second.claim(claim("r")).wait().unwrap());
         let owner = Some(second.owner().to_owned());
 
@@ -162,10 +163,10 @@ fn what_an_old_token_or_another_owner_writes_is_refused() {
             let fenced = Err(StoreError::Fenced { run: "r".into(), owner: owner.clone() });
             assert_eq!(first.put_state(state("r", stale, 1, None)).wait(), fenced);
             assert_eq!(first.finish(finish("r", stale, 5000)).wait(), fenced);
-            first.release(lease("r", stale), 2000).wait().unwrap();
+            first.release(lease("r", stale), 2000, Left::Failed).wait().unwrap();
         }
         // The holder of an older claim in the same process is no better.
-        second.release(lease("r", 2), 2000).wait().unwrap();
+        second.release(lease("r", 2), 2000, Left::Failed).wait().unwrap();
         granted(second.claim(claim("r")).wait().unwrap());
         let appended = second.append(vec![step("r", 2, "late")]).wait().unwrap();
         assert_eq!(appended, [Appended::Fenced { owner }]);
@@ -222,7 +223,7 @@ fn a_claim_that_is_refused_changes_nothing() {
     for world in World::all() {
         let store = world.owner();
         granted(store.claim(claim("r")).wait().unwrap());
-        store.release(lease("r", 1), 2000).wait().unwrap();
+        store.release(lease("r", 1), 2000, Left::Failed).wait().unwrap();
         let before = store.list(Filter::default()).wait().unwrap();
 
         let other = Claim { function: "other".into(), at: 9999, ..claim("r") };
@@ -291,7 +292,7 @@ fn a_deleted_run_is_gone_with_all_that_was_recorded() {
         granted(store.claim(claim("r")).wait().unwrap());
         let _ = store.append(vec![step("r", 1, "a")]).wait().unwrap();
         store.put_state(state("r", 1, 1, None)).wait().unwrap();
-        store.release(lease("r", 1), 2000).wait().unwrap();
+        store.release(lease("r", 1), 2000, Left::Failed).wait().unwrap();
         assert_eq!(store.delete("r").wait(), Ok(true));
         assert_eq!(store.delete("r").wait(), Ok(false));
         assert!(store.steps("r").wait().unwrap().is_empty());
@@ -304,7 +305,7 @@ fn no_token_is_granted_again_after_its_run_was_deleted_or_forgotten() {
     for world in World::all() {
         let store = world.owner();
         let first = granted(store.claim(claim("r")).wait().unwrap());
-        store.release(lease("r", first.token), 2000).wait().unwrap();
+        store.release(lease("r", first.token), 2000, Left::Failed).wait().unwrap();
         assert_eq!(store.delete("r").wait(), Ok(true));
 
         let second = granted(store.claim(claim("r")).wait().unwrap());

@@ -78,7 +78,7 @@ fn a_newer_schema_is_refused_and_stays_as_it_was() {
     rusqlite::Connection::open(world.path()).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
     let before = fs::read(world.path()).unwrap();
     let error = open(&world.path()).unwrap_err();
-    assert_eq!(error, StoreError::NewerSchema { path: world.path(), found: 99, supported: 2 });
+    assert_eq!(error, StoreError::NewerSchema { path: world.path(), found: 99, supported: 3 });
     assert_eq!(fs::read(world.path()).unwrap(), before);
 }
 

@@ -5,8 +5,8 @@ use std::fs;
 use super::World;
 use crate::checkpoint::sqlite::{ReadOnly, Sqlite};
 use crate::checkpoint::{
-    Backend, Checkpoint, Claim, Claimed, Filter, Finding, Gc, Lease, RunCopy, RunStatus, Saved, Store, StoreError,
-    idempotency_key,
+    Backend, Checkpoint, Claim, Claimed, Filter, Finding, Gc, Lease, Left, RunCopy, RunStatus, Saved, Store,
+    StoreError, idempotency_key,
 };
 use crate::{Error, site};
 
@@ -113,7 +113,7 @@ async fn whoever_lives_holds_its_runs_and_whoever_has_died_does_not() {
         let Claimed::Granted(_) = claim(&*living, "living") else { panic!() };
         let Claimed::Granted(_) = claim(&*dead, "dead") else { panic!() };
         let Claimed::Granted(granted) = claim(&*living, "released") else { panic!() };
-        living.release(Lease::new("released", granted.token), 1).wait().unwrap();
+        living.release(Lease::new("released", granted.token), 1, Left::Failed).wait().unwrap();
         drop(dead);
         let all = ["living", "dead", "released", "nobody"].map(String::from).to_vec();
         let held = looking.holders(all).await.unwrap();

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use super::World;
 use crate::checkpoint::{
-    Checkpoint, CheckpointError, Claim, Claimed, Filter, Lease, RunSession, RunStatus, Saved, Step, Store, StoreError,
-    idempotency_key,
+    Checkpoint, CheckpointError, Claim, Claimed, Filter, Lease, Left, RunSession, RunStatus, Saved, Step, Store,
+    StoreError, idempotency_key,
 };
 use crate::observe::{self, What};
 use crate::{Error, Rejected, site};
@@ -110,7 +110,7 @@ fn a_run_that_gets_further_each_time_or_only_fails_is_not_parked() {
             let store = world.owner();
             let claimed = store.claim(Claim { max_recoveries: 2, ..Claim::new("r", "work") }).wait().unwrap();
             let Claimed::Granted(granted) = claimed else { panic!("{claimed:?}") };
-            store.release(Lease::new("r", granted.token), 1).wait().unwrap();
+            store.release(Lease::new("r", granted.token), 1, Left::Failed).wait().unwrap();
         }
     }
 }

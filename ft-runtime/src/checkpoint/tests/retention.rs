@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::World;
 use crate::checkpoint::{
-    Backend, Checkpoint, Claim, Claimed, Excess, Filter, Finish, Forgotten, Gc, Granted, KEPT_RUNS, Lease,
+    Backend, Checkpoint, Claim, Claimed, Excess, Filter, Finish, Forgotten, Gc, Granted, KEPT_RUNS, Lease, Left,
     PRUNED_AT_ONCE, RunStatus,
 };
 use crate::observe::{self, What};
@@ -24,7 +24,7 @@ fn claim(store: &dyn Backend, run: &str, at: i64) -> Granted {
 
 fn fail(store: &dyn Backend, run: &str, at: i64) {
     let token = claim(store, run, at).token;
-    store.release(Lease::new(run, token), at).wait().unwrap();
+    store.release(Lease::new(run, token), at, Left::Failed).wait().unwrap();
 }
 
 fn finish(store: &dyn Backend, run: &str, at: i64) {
@@ -60,7 +60,7 @@ fn the_time_of_a_run_counts_from_when_it_was_touched_last() {
         let store = world.owner();
         // Executed for longer than a failed run is kept; it fails only now.
         let token = claim(&*store, "long", 0).token;
-        store.release(Lease::new("long", token), 5 * HOUR).wait().unwrap();
+        store.release(Lease::new("long", token), 5 * HOUR, Left::Failed).wait().unwrap();
         // Killed, but its step is not that old.
         let dying = world.owner();
         let token = claim(&*dying, "recorded", 0).token;
@@ -93,7 +93,7 @@ fn of_too_many_failed_runs_the_oldest_are_forgotten_and_named() {
         for n in 0..3 * KEPT_RUNS as i64 {
             let run = format!("r{n:02}");
             let granted = claim(&*store, &run, n);
-            store.release(Lease::new(&*run, granted.token), n).wait().unwrap();
+            store.release(Lease::new(&*run, granted.token), n, Left::Failed).wait().unwrap();
             forgotten.extend(granted.forgotten);
         }
         let kept = ids(&*store);

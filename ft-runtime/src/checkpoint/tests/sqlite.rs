@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::World;
 use crate::checkpoint::sqlite::Sqlite;
 use crate::checkpoint::{
-    Appended, Arguments, Backend, Checkpoint, CheckpointError, Claim, Claimed, Filter, InputHash, Lease, Step, Store,
-    StoreError, Ticket,
+    Appended, Arguments, Backend, Checkpoint, CheckpointError, Claim, Claimed, Filter, InputHash, Lease, Left, Step,
+    Store, StoreError, Ticket,
 };
 use crate::{Deadline, Error, Rejected, site};
 
@@ -27,6 +27,7 @@ fn claim(run: &str) -> Claim {
         function: "work".into(),
         version: 0,
         arguments: Arguments::default(),
+        input: None,
         again: false,
         max_recoveries: 10,
         keep_unfinished: Duration::from_secs(3600),
@@ -102,7 +103,7 @@ fn a_release_that_could_not_be_written_does_not_keep_the_run_from_its_own_proces
     let store = open(&world);
     let _ = store.claim(claim("r")).wait().unwrap();
     store.fail_next_commit();
-    assert!(store.release(Lease { run: "r".into(), token: 1 }, 0).wait().is_err());
+    assert!(store.release(Lease { run: "r".into(), token: 1 }, 0, Left::Failed).wait().is_err());
     assert!(matches!(store.claim(claim("r")).wait().unwrap(), Claimed::Granted(granted) if granted.token == 2));
 }
 
@@ -222,7 +223,7 @@ fn an_abandoned_claim_is_given_back_even_from_the_writers_own_thread() {
     store.while_stalled(|| {
         store.claim(claim("r")).abandon(move |claimed| {
             let Ok(Claimed::Granted(granted)) = claimed else { panic!("{claimed:?}") };
-            drop(heir.release(Lease { run: "r".into(), token: granted.token }, 0));
+            drop(heir.release(Lease { run: "r".into(), token: granted.token }, 0, Left::Failed));
         });
     });
     // The second claim may be in the batch of the first, before the release: then it is told so.

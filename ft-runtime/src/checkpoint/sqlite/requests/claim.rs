@@ -46,7 +46,7 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
         let token = next_token(db, 0)?;
         db.prepare_cached(concat!(
             "INSERT INTO ft_run (run, function, version, status, owner, token, attempts, incarnation, created_at, ",
-            "updated_at, keep_unfinished, arguments) VALUES (?1, ?2, ?3, 'running', ?4, ?5, 1, ?5, ?6, ?6, ?7, ?8)"
+            "updated_at, keep_unfinished, arguments, input) VALUES (?1, ?2, ?3, 'running', ?4, ?5, 1, ?5, ?6, ?6, ?7, ?8, ?9)"
         ))?
         .execute(params![
             &*claim.run,
@@ -56,7 +56,8 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
             token as i64,
             claim.at,
             keep(claim),
-            claim.arguments.to_bytes()
+            claim.arguments.to_bytes(),
+            claim.input.as_deref()
         ])?;
         let started = Granted { created_at: claim.at, ..Granted::new(token, 1, token, 0, Vec::new()) };
         return Ok(Ok(Claimed::Granted(started)));
@@ -121,8 +122,8 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
     db.prepare_cached(concat!(
         "UPDATE ft_run SET function = ?2, version = ?3, status = 'running', owner = ?4, token = ?5, attempts = ?6, ",
         "incarnation = ?7, output = NULL, created_at = ?8, updated_at = ?9, finished_at = NULL, expires_at = NULL, ",
-        "steps = ?10, keep_unfinished = ?11, arguments = ?12, recoveries = ?13 ",
-        "WHERE run = ?1"
+        "steps = ?10, keep_unfinished = ?11, arguments = ?12, recoveries = ?13, ",
+        "interrupted = 0, input = iif(?14, ?15, coalesce(input, ?15)) WHERE run = ?1"
     ))?
     .execute(params![
         &*claim.run,
@@ -137,7 +138,9 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
         granted.recorded as i64,
         keep(claim),
         arguments.to_bytes(),
-        recoveries
+        recoveries,
+        starts_again,
+        claim.input.as_deref()
     ])?;
     Ok(Ok(Claimed::Granted(granted)))
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::claim::next_token;
-use super::runs::{run_columns, run_record};
+use super::runs::{input_of, run_columns, run_record};
 use super::steps::steps_of;
 use super::{Ask, Executed};
 use crate::checkpoint::envelope::relocate;
@@ -23,7 +23,7 @@ impl Ask for Cancel {
     fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<bool> {
         let cancelled = db
             .prepare_cached(
-                "UPDATE ft_run SET status = 'cancelled', owner = NULL, updated_at = max(updated_at, ?2), \
+                "UPDATE ft_run SET status = 'cancelled', owner = NULL, interrupted = 0, updated_at = max(updated_at, ?2), \
                  finished_at = ?2, expires_at = ?2 + keep_unfinished WHERE run = ?1 AND finished_at IS NULL",
             )?
             .execute(params![self.run, self.at])?;
@@ -46,7 +46,7 @@ impl Ask for Resume {
     fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<bool> {
         let resumed = db
             .prepare_cached(
-                "UPDATE ft_run SET status = 'running', recoveries = 0, updated_at = max(updated_at, ?2) \
+                "UPDATE ft_run SET status = 'running', interrupted = 1, recoveries = 0, updated_at = max(updated_at, ?2) \
                  WHERE run = ?1 AND status = 'parked'",
             )?
             .execute(params![self.run, self.at])?;
@@ -75,15 +75,20 @@ impl Ask for Fork {
             return Ok(Err(no_such_step()));
         };
         steps.truncate(before);
+        let (from, to) = self.input_places();
+        let input = match input_of(db, &self.run)?.map(|input| relocate(&input, &from, &to)) {
+            Some(None) => return Ok(Err(self.damaged_input())),
+            input => input.flatten(),
+        };
         let token = next_token(db, 0)?;
         let fork = self.record(&origin, token, steps.len() as u64);
         db.prepare_cached(
             "INSERT INTO ft_run (run, function, version, status, owner, token, attempts, incarnation, created_at, \
-             updated_at, keep_unfinished, arguments, steps) \
-             SELECT ?2, function, version, 'running', NULL, ?3, 0, ?3, ?4, ?4, keep_unfinished, arguments, ?5 \
+             updated_at, keep_unfinished, arguments, steps, input) \
+             SELECT ?2, function, version, 'running', NULL, ?3, 0, ?3, ?4, ?4, keep_unfinished, arguments, ?5, ?6 \
              FROM ft_run WHERE run = ?1",
         )?
-        .execute(params![self.run, self.into, token as i64, self.at, fork.steps as i64])?;
+        .execute(params![self.run, self.into, token as i64, self.at, fork.steps as i64, input])?;
         for step in steps {
             let StepRecord { key, seq, schema, input, version, recorded_at, .. } = &step;
             let (from, to) = self.places(&step, origin.incarnation, token);

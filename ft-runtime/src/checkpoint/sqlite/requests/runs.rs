@@ -8,14 +8,15 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{Ask, Executed, Look, blob, count, fence, fenced, is_senseless, reason, senseless};
 use crate::checkpoint::arguments::Arguments;
 use crate::checkpoint::error::StoreError;
-use crate::checkpoint::record::{Filter, Finish, Lease, RunRecord, RunStatus, UnixMillis};
+use crate::checkpoint::record::{Filter, Finish, RunRecord, RunStatus, UnixMillis};
 use crate::checkpoint::sqlite::writer::Hands;
 
-/// What [`run_record`] reads. The length of an output is known without reading it.
+/// What [`run_record`] reads. The length of arguments and outputs is known without reading them.
 macro_rules! run_columns {
     () => {
         "run, function, version, status, owner, token, attempts, incarnation, octet_length(output), created_at, \
-         updated_at, finished_at, expires_at, steps, keep_unfinished, arguments, recoveries"
+         updated_at, finished_at, expires_at, steps, keep_unfinished, arguments, recoveries, \
+         interrupted, octet_length(input)"
     };
 }
 pub(super) use run_columns;
@@ -48,30 +49,6 @@ impl Ask for Finish {
     }
 }
 
-/// Gives a claim back.
-pub(in crate::checkpoint::sqlite) struct Release(
-    pub(in crate::checkpoint::sqlite) Lease,
-    pub(in crate::checkpoint::sqlite) UnixMillis,
-);
-
-impl Ask for Release {
-    type Answer = ();
-
-    fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<()> {
-        db.prepare_cached(concat!(
-            "UPDATE ft_run SET owner = NULL, recoveries = 0, updated_at = max(updated_at, ?4) WHERE run = ?1 AND ",
-            fence!()
-        ))?
-        .execute(params![&*self.0.run, self.0.token as i64, hands.owner(), self.1])?;
-        Ok(Ok(()))
-    }
-
-    /// Given back even if that could not be written: the run is not in our hands, whatever the row says.
-    fn settle(&self, _: Result<&(), &StoreError>, hands: &mut Hands) {
-        hands.let_go(&self.0.run, self.0.token);
-    }
-}
-
 /// Deletes a run.
 pub(in crate::checkpoint::sqlite) struct Delete(pub(in crate::checkpoint::sqlite) String);
 
@@ -90,6 +67,23 @@ impl Ask for Delete {
             Err(error) => Ok(Err(error)),
         }
     }
+}
+
+/// Reads the recorded arguments of a run.
+pub(in crate::checkpoint::sqlite) struct Input(pub(in crate::checkpoint::sqlite) String);
+
+impl Look for Input {
+    type Answer = Option<Arc<[u8]>>;
+
+    fn look(&self, db: &Connection) -> rusqlite::Result<Option<Arc<[u8]>>> {
+        input_of(db, &self.0)
+    }
+}
+
+pub(super) fn input_of(db: &Connection, run: &str) -> rusqlite::Result<Option<Arc<[u8]>>> {
+    db.prepare_cached("SELECT input FROM ft_run WHERE run = ?1 AND input IS NOT NULL")?
+        .query_row([run], |row| blob(row, 0))
+        .optional()
 }
 
 /// Reads the output of a run.
@@ -143,17 +137,23 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         status,
         owner: row.get(4)?,
         token: count(row, 5)?,
+        interrupted: row.get(17)?,
         attempts: row.get(6)?,
         incarnation: count(row, 7)?,
         recoveries: row.get(16)?,
         steps: count(row, 13)?,
         keep_unfinished: Duration::from_millis(count(row, 14)?),
-        output_len: row.get_ref(8)?.as_i64_or_null()?.map(|_| count(row, 8)).transpose()?,
+        input_len: length(row, 18)?,
+        output_len: length(row, 8)?,
         created_at: row.get(9)?,
         updated_at: row.get(10)?,
         finished_at: row.get(11)?,
         expires_at: row.get(12)?,
     })
+}
+
+fn length(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
+    row.get_ref(column)?.as_i64_or_null()?.map(|_| count(row, column)).transpose()
 }
 
 /// Those of a run of an earlier version are not known.

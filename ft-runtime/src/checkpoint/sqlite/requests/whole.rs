@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::claim::next_token;
-use super::runs::{output_of, run_columns, run_record};
+use super::runs::{input_of, output_of, run_columns, run_record};
 use super::states::saved_of;
 use super::steps::steps_of;
 use super::{Ask, Executed, Look};
@@ -25,8 +25,8 @@ impl Look for Export {
             .optional()?;
         let Some(run) = run else { return Ok(None) };
         let (steps, states) = (steps_of(&moment, &self.0)?, saved_of(&moment, &self.0)?);
-        let output = output_of(&moment, &self.0)?;
-        Ok(Some(RunCopy { run, steps, states, output }))
+        let (input, output) = (input_of(&moment, &self.0)?, output_of(&moment, &self.0)?);
+        Ok(Some(RunCopy { run, steps, states, input, output }))
     }
 }
 
@@ -36,7 +36,8 @@ impl Ask for Import {
     fn size(&self) -> usize {
         let steps: usize = self.copy.steps.iter().map(|step| step.value.len()).sum();
         let states: usize = self.copy.states.iter().map(|state| state.value.len()).sum();
-        steps + states + self.copy.output.as_ref().map_or(0, |output| output.len())
+        let (input, output) = (self.copy.input.as_ref(), self.copy.output.as_ref());
+        steps + states + input.map_or(0, |input| input.len()) + output.map_or(0, |output| output.len())
     }
 
     fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<RunRecord> {
@@ -64,8 +65,8 @@ fn insert_run(db: &Connection, copy: &RunCopy) -> rusqlite::Result<()> {
     let run = &copy.run;
     db.prepare_cached(
         "INSERT INTO ft_run (run, function, version, status, owner, token, attempts, incarnation, steps, \
-         keep_unfinished, arguments, recoveries, output, created_at, updated_at, finished_at, expires_at) \
-         VALUES (?1, ?2, ?3, ?4, NULL, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+         keep_unfinished, arguments, recoveries, output, created_at, updated_at, finished_at, expires_at, \
+         interrupted, input) VALUES (?1, ?2, ?3, ?4, NULL, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )?
     .execute(params![
         run.run,
@@ -83,7 +84,9 @@ fn insert_run(db: &Connection, copy: &RunCopy) -> rusqlite::Result<()> {
         run.created_at,
         run.updated_at,
         run.finished_at,
-        run.expires_at
+        run.expires_at,
+        run.interrupted,
+        copy.input.as_deref()
     ])
     .map(drop)
 }

@@ -10,7 +10,7 @@ use crate::checkpoint::error::StoreError;
 use crate::checkpoint::owner;
 
 /// What leads from each version to the next one.
-const STEPS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; SCHEMA as usize - 1] = [to_2];
+const STEPS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; SCHEMA as usize - 1] = [to_2, to_3];
 
 /// Brings the tables up to this version.
 ///
@@ -66,4 +66,14 @@ fn to_2(db: &Transaction<'_>) -> rusqlite::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Runs that go on by themselves: their arguments are recorded, and whether they are to go on.
+fn to_3(db: &Transaction<'_>) -> rusqlite::Result<()> {
+    db.execute_batch(
+        "ALTER TABLE ft_run ADD COLUMN interrupted INTEGER NOT NULL DEFAULT 0;
+         ALTER TABLE ft_run ADD COLUMN input BLOB;
+         CREATE INDEX ft_run_left ON ft_run (updated_at, run)
+             WHERE finished_at IS NULL AND (owner IS NOT NULL OR interrupted);",
+    )
 }
