@@ -218,8 +218,8 @@ mod tests {
     use std::sync::Arc;
 
     fn run(id: &str, steps: u64) -> RunCopy {
-        let claim =
-            Claim { arguments: Arguments::default().with("order", 42.fingerprint().ok()), ..Claim::new(id, "work") };
+        let mut claim = Claim::new(id, "work");
+        claim.arguments = Arguments::default().with("order", 42.fingerprint().ok());
         let mut copy = RunCopy::new(RunRecord::started(&claim, "owner", 7));
         copy.run.owner = None;
         copy.run.steps = steps;

@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_json_has_is_shown_as_it_is_and_in_its_order() {
-        let map = Value::Map(vec![("z".into(), Value::Nil), ("a".into(), vec![true.into(), 0.5.into()].into())]);
+        let map = Value::Map(vec![("z".into(), Value::Nil), ("a".into(), Value::Array(vec![true.into(), 0.5.into()]))]);
         assert_eq!(shown(&map), r#"{"z":null,"a":[true,0.5]}"#);
         assert_eq!(shown(&u64::MAX.into()), "18446744073709551615");
         assert_eq!(shown(&i64::MIN.into()), "-9223372036854775808");
