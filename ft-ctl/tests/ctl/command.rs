@@ -20,7 +20,8 @@ impl Ft {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ft"));
         command.args(arguments).env("FT_STORE", store).current_dir(dir).stdin(Stdio::null());
         let output = command.output().expect("the command starts");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        // An export is none.
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Self {
             code: output.status.code().expect("it ends by itself"),
             out: text(output.stdout),

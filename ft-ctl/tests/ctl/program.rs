@@ -3,9 +3,10 @@
 use std::env;
 use std::io::BufRead as _;
 
-use ft_runtime::checkpoint::{Checkpoint, Saved, Store};
+use ft_runtime::checkpoint::{Checkpoint, Filter, Saved, Store};
 use ft_runtime::{Error, site};
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 /// Names the part that a child plays.
 pub(crate) const PART: &str = "FT_CTL_PART";
@@ -39,8 +40,9 @@ async fn plays_its_part() {
             place(40, Then::Ends).await.expect("it ends");
         }
         "serves" => {
-            let reindexed = tokio::spawn(store.scope(reindex()));
-            tokio::task::yield_now().await;
+            let (saved, seven) = oneshot::channel();
+            let reindexed = tokio::spawn(store.scope(reindex(saved)));
+            seven.await.expect("it saves");
             let placed = place(41, Then::Waits).await;
             println!("@ order-41 {}", placed.map_or_else(|error| error.to_string(), |_| "ended".into()));
             reindexed.abort();
@@ -50,6 +52,8 @@ async fn plays_its_part() {
         }
         "fails" => {
             place(43, Then::Fails).await.expect_err("it fails");
+            // Answered behind what was enqueued before: giving the run back.
+            store.runs(Filter::default()).await.expect("a list");
         }
         "dies" => {
             let _ = place(17, Then::Aborts).await;
@@ -93,7 +97,7 @@ where
 }
 
 /// A run with a saved state, at 3 and then at 7.
-async fn reindex() -> Out<u32> {
+async fn reindex(saved: oneshot::Sender<()>) -> Out<u32> {
     let run = Checkpoint::new().run("reindex").named("reindex").calls::<Out<u32>>();
     run.run(async {
         let mut cursor = Saved::<u32>::load("cursor").await?;
@@ -101,6 +105,7 @@ async fn reindex() -> Out<u32> {
             *cursor = at;
             cursor.commit().await?;
         }
+        let _ = saved.send(());
         std::future::pending().await
     })
     .await
