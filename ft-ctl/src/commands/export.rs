@@ -92,16 +92,8 @@ impl Export {
             writer.write(&copy).map_err(failed)
         };
         self.runs.iter().try_for_each(|run| add(run, true))?;
-        let mut after: Option<String> = None;
-        while self.all {
-            let mut filter = Filter::default().limit(PAGE);
-            filter.after = after.take();
-            let runs = store.runs(filter).wait()?;
-            runs.iter().try_for_each(|run| add(&run.run, false))?;
-            match runs.last() {
-                Some(last) => after = Some(last.run.clone()),
-                None => break,
-            }
+        if self.all {
+            each_run(store, |run| add(run, false))?;
         }
         writer.end().map(drop).map_err(failed)
     }
@@ -114,6 +106,19 @@ impl Export {
                 format!("{file} is there already and was left as it is; choose another name"),
             ),
             _ => Failure::new(Exit::Store, format!("cannot write {file}: {error}")),
+        }
+    }
+}
+
+/// Does something for each run of the store, in the order of their ids.
+fn each_run(store: &Store, mut then: impl FnMut(&str) -> Result<(), Failure>) -> Result<(), Failure> {
+    let mut filter = Filter::default().limit(PAGE);
+    loop {
+        let runs = store.runs(filter.clone()).wait()?;
+        runs.iter().try_for_each(|run| then(&run.run))?;
+        match runs.last() {
+            Some(last) => filter.after = Some(last.run.clone()),
+            None => return Ok(()),
         }
     }
 }

@@ -63,7 +63,7 @@ async fn plays_its_part() {
 }
 
 async fn place(order: u64, then: Then) -> Out<Receipt> {
-    let run = Checkpoint::new().max_recoveries(2).run(&format!("order-{order}")).named("place_order");
+    let run = Checkpoint::new().max_recoveries(2).run(format!("order-{order}")).named("place_order");
     run.calls::<Out<Receipt>>()
         .run(async move {
             let cents = step("reserve", None, async { Ok(order * 100) }).await?;
