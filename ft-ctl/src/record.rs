@@ -1,6 +1,6 @@
 //! The JSON of what stands in a store. Fields may be added; none is renamed or taken away.
 
-use ft_runtime::checkpoint::{Finding, RunRecord, StateRecord, StepRecord, UnixMillis};
+use ft_runtime::checkpoint::{Finding, RunRecord, StateRecord, StepRecord, Store, UnixMillis};
 use serde::{Serialize, Serializer};
 
 use crate::human::rfc3339;
@@ -82,7 +82,7 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    pub(crate) fn new(run: &RunRecord, step: &StepRecord) -> Self {
+    pub(crate) fn new(store: &Store, run: &RunRecord, step: &StepRecord) -> Self {
         Self {
             seq: step.seq,
             step: step.key.to_string(),
@@ -92,7 +92,7 @@ impl Step {
             version: step.version,
             token: step.token,
             size: step.value.len(),
-            value: ValueOf(Recorded::open(&step.value, &run.place_of_step(step))),
+            value: ValueOf(Recorded::open(store, &step.value, &run.place_of_step(step))),
         }
     }
 }
@@ -114,8 +114,8 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(run: &RunRecord, state: &StateRecord) -> Self {
-        let value = Recorded::open(&state.value, &run.place_of_state(state));
+    pub(crate) fn new(store: &Store, run: &RunRecord, state: &StateRecord) -> Self {
+        let value = Recorded::open(store, &state.value, &run.place_of_state(state));
         Self {
             name: state.name.to_string(),
             generation: state.generation,
@@ -141,8 +141,8 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    pub(crate) fn new(run: &RunRecord, sealed: &[u8]) -> Self {
-        let value = Recorded::open(sealed, &run.place_of_output());
+    pub(crate) fn new(store: &Store, run: &RunRecord, sealed: &[u8]) -> Self {
+        let value = Recorded::open(store, sealed, &run.place_of_output());
         Self { size: sealed.len(), schema: value.schema(), value: ValueOf(value) }
     }
 

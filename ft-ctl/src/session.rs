@@ -1,12 +1,16 @@
 //! What every command has at hand: the store, and the way to answer.
 
+use std::env;
 use std::io::{self, Write};
 
-use ft_runtime::checkpoint::{Filter, RunRecord, Store};
+use ft_runtime::checkpoint::{Filter, Keys, RunRecord, Store};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
 use crate::human::quoted;
+
+/// Where the keys of the store are.
+const KEYS: &str = "FT_STORE_KEY";
 
 /// One execution of the command.
 #[derive(Debug)]
@@ -22,12 +26,24 @@ impl Session {
 
     /// The store, to look at.
     pub(crate) fn look(&self) -> Result<Store, Failure> {
-        Ok(Store::open_read_only(&self.url)?)
+        self.with_keys(Store::open_read_only(&self.url)?)
     }
 
     /// The store, to change something.
     pub(crate) fn open(&self) -> Result<Store, Failure> {
-        Ok(Store::open_existing(&self.url)?)
+        self.with_keys(Store::open_existing(&self.url)?)
+    }
+
+    /// Whether values can be opened that are encrypted.
+    pub(crate) fn has_keys(&self) -> bool {
+        keys().is_some()
+    }
+
+    fn with_keys(&self, store: Store) -> Result<Store, Failure> {
+        let Some(keys) = keys() else { return Ok(store) };
+        let keys: Keys = keys.parse().map_err(|reason| Failure::new(Exit::Usage, format!("FT_STORE_KEY: {reason}")))?;
+        // An operator looks at what there is, also at what is older than the keys.
+        Ok(store.encrypt(keys.and_plain()))
     }
 
     /// Answers: the JSON document, or the text.
@@ -47,6 +63,11 @@ impl Session {
     pub(crate) fn remark(&self, text: &str) {
         eprintln!("ft: {text}");
     }
+}
+
+/// The keys as the program has them: never on the command line, which every user of the host can read.
+fn keys() -> Option<String> {
+    env::var(KEYS).ok().filter(|keys| !keys.is_empty())
 }
 
 /// A run by its id.

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use ft_runtime::checkpoint::envelope::{Envelope, EnvelopeError, Place};
+use ft_runtime::checkpoint::Store;
+use ft_runtime::checkpoint::envelope::{EnvelopeError, Place};
 use rmpv::Value;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
@@ -19,15 +20,12 @@ pub(crate) enum Recorded {
 }
 
 impl Recorded {
-    /// Opens the sealed value of a place.
-    pub(crate) fn open(sealed: &[u8], place: &Place<'_>) -> Self {
-        let envelope = match Envelope::parse(sealed, place) {
+    /// Opens the sealed value of a place, with the keys that were given.
+    pub(crate) fn open(store: &Store, sealed: &[u8], place: &Place<'_>) -> Self {
+        let envelope = match store.unseal(sealed, place) {
             Ok(envelope) => envelope,
             Err(EnvelopeError::Corrupt { what }) => return Self::Damaged(what.into()),
-            Err(EnvelopeError::Unsupported { what, found }) => {
-                return Self::Unreadable(format!("it has {what} {found} of a newer ft"));
-            }
-            Err(other) => return Self::Unreadable(format!("{other:?}")),
+            Err(error) => return Self::Unreadable(why(&error)),
         };
         let mut payload = envelope.payload();
         match rmpv::decode::read_value(&mut payload) {
@@ -157,6 +155,17 @@ fn float(value: f64) -> &'static str {
     }
 }
 
+/// Why a value that is whole cannot be opened.
+pub(crate) fn why(error: &EnvelopeError) -> String {
+    match error {
+        EnvelopeError::KeyMissing { id, .. } => format!("it is encrypted with key {id}; give it in FT_STORE_KEY"),
+        EnvelopeError::WrongKey { id } => format!("it is encrypted, and not with the key {id} in FT_STORE_KEY"),
+        EnvelopeError::NotEncrypted => "it is not encrypted, and a store with keys has no such values".into(),
+        EnvelopeError::Unsupported { what, found } => format!("it has {what} {found} of a newer ft"),
+        other => format!("{other:?}"),
+    }
+}
+
 /// Bytes as JSON has them: two lower-case hexadecimal digits for each.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -199,9 +208,10 @@ mod tests {
     #[test]
     fn a_value_that_was_moved_or_holds_more_than_a_value_is_not_shown() {
         let (here, there) = (Place::Output { run: "here" }, Place::Output { run: "there" });
+        let store = Store::open("memory:").unwrap();
         let sealed = seal(&("text", 7), 3, &here).unwrap();
-        assert_eq!(Recorded::open(&sealed, &here).to_line(), r#"["text",7]"#);
-        assert_eq!(Recorded::open(&sealed, &here).schema(), Some(3));
-        assert!(Recorded::open(&sealed, &there).to_line().starts_with("damaged: "));
+        assert_eq!(Recorded::open(&store, &sealed, &here).to_line(), r#"["text",7]"#);
+        assert_eq!(Recorded::open(&store, &sealed, &here).schema(), Some(3));
+        assert!(Recorded::open(&store, &sealed, &there).to_line().starts_with("damaged: "));
     }
 }

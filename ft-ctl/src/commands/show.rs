@@ -61,6 +61,7 @@ impl Show {
 
 /// A run and what is told of it.
 struct Seen {
+    store: Store,
     run: RunRecord,
     holders: Holders,
     standing: Standing,
@@ -78,17 +79,17 @@ impl Seen {
         let mut states = store.saved(&run.run).wait()?;
         states.dedup_by(|older, newer| older.name == newer.name);
         let output = store.output(&run.run).wait()?;
-        Ok(Self { run, holders, standing, last, states, output, now: now() })
+        Ok(Self { store: store.clone(), run, holders, standing, last, states, output, now: now() })
     }
 
     fn output(&self) -> Option<Output> {
-        self.output.as_ref().map(|sealed| Output::new(&self.run, sealed))
+        self.output.as_ref().map(|sealed| Output::new(&self.store, &self.run, sealed))
     }
 
     /// The end of the durable sleep in which the run is.
     fn sleeps_until(&self) -> Option<UnixMillis> {
         let step = self.last.as_ref().filter(|step| step.key.starts_with(SLEEP))?;
-        let until = match Recorded::open(&step.value, &self.run.place_of_step(step)) {
+        let until = match Recorded::open(&self.store, &step.value, &self.run.place_of_step(step)) {
             Recorded::Value { value, .. } => value.as_i64()?,
             _ => return None,
         };

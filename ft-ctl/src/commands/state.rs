@@ -1,7 +1,7 @@
 //! `ft state`
 
 use clap::Args;
-use ft_runtime::checkpoint::{RunRecord, StateRecord};
+use ft_runtime::checkpoint::{RunRecord, StateRecord, Store};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
@@ -46,12 +46,14 @@ impl State {
                 return Err(Failure::new(Exit::NotFound, message));
             }
         }
-        let answer =
-            Answer { run: run.run.clone(), states: states.iter().map(|state| Shown::new(&run, state)).collect() };
-        session.answer(&answer, || self.to_text(&run, &states))
+        let answer = Answer {
+            run: run.run.clone(),
+            states: states.iter().map(|state| Shown::new(&store, &run, state)).collect(),
+        };
+        session.answer(&answer, || self.to_text(&store, &run, &states))
     }
 
-    fn to_text(&self, run: &RunRecord, states: &[StateRecord]) -> String {
+    fn to_text(&self, store: &Store, run: &RunRecord, states: &[StateRecord]) -> String {
         if states.is_empty() {
             let why = if run.finished_at.is_some() { "; those of a run that has ended are deleted" } else { "" };
             return format!("run `{}` has no saved state{why}\n", run.run);
@@ -59,7 +61,7 @@ impl State {
         let now = now();
         let mut table = Table::new(&["STATE", ">VERSION", "SAVED", ">STEPS", ">SIZE", "VALUE"]);
         for state in states {
-            let value = Recorded::open(&state.value, &run.place_of_state(state)).to_line();
+            let value = Recorded::open(store, &state.value, &run.place_of_state(state)).to_line();
             table.row([
                 state.name.to_string(),
                 state.generation.to_string(),

@@ -1,7 +1,7 @@
 //! `ft steps`
 
 use clap::Args;
-use ft_runtime::checkpoint::{RunRecord, StepRecord};
+use ft_runtime::checkpoint::{RunRecord, StepRecord, Store};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
@@ -46,18 +46,19 @@ impl Steps {
                 return Err(Failure::new(Exit::NotFound, message));
             }
         }
-        let answer = Answer { run: run.run.clone(), steps: steps.iter().map(|step| Step::new(&run, step)).collect() };
-        session.answer(&answer, || self.to_text(&run, &steps))
+        let answer =
+            Answer { run: run.run.clone(), steps: steps.iter().map(|step| Step::new(&store, &run, step)).collect() };
+        session.answer(&answer, || self.to_text(&store, &run, &steps))
     }
 
-    fn to_text(&self, run: &RunRecord, steps: &[StepRecord]) -> String {
+    fn to_text(&self, store: &Store, run: &RunRecord, steps: &[StepRecord]) -> String {
         if steps.is_empty() {
             return format!("run `{}` has recorded no step\n", run.run);
         }
         let now = now();
         let mut table = Table::new(&[">SEQ", "STEP", "RECORDED", ">SIZE", "VALUE"]);
         for step in steps {
-            let value = Recorded::open(&step.value, &run.place_of_step(step)).to_line();
+            let value = Recorded::open(store, &step.value, &run.place_of_step(step)).to_line();
             table.row([
                 step.seq.to_string(),
                 step.key.to_string(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
+use ft_runtime::checkpoint::envelope::EnvelopeError;
 use ft_runtime::checkpoint::{Filter, Finding, RunCopy, Store, StoreError};
 use serde::Serialize;
 
@@ -11,6 +12,7 @@ use crate::human::count;
 use crate::record::Defect;
 use crate::session::{Session, find};
 use crate::table::Table;
+use crate::value::why;
 
 /// Runs that are listed at once.
 const PAGE: u32 = 500;
@@ -39,7 +41,8 @@ struct Checked {
 impl Verify {
     pub(crate) fn run(&self, session: &Session) -> Result<(), Failure> {
         let store = session.look()?;
-        let mut check = Check { store: &store, checked: Checked::default(), findings: BTreeSet::new() };
+        let mut check =
+            Check { store: &store, opens: session.has_keys(), checked: Checked::default(), findings: BTreeSet::new() };
         if self.runs.is_empty() {
             check.all()?;
         } else {
@@ -57,6 +60,8 @@ impl Verify {
 
 struct Check<'s> {
     store: &'s Store,
+    /// There are keys: what is encrypted is opened.
+    opens: bool,
     checked: Checked,
     /// Each once, those of the store first.
     findings: BTreeSet<Finding>,
@@ -108,9 +113,25 @@ impl Check<'_> {
             Ok(Some(copy)) => {
                 self.count(&copy);
                 self.findings.extend(copy.findings());
+                if self.opens {
+                    self.open(&copy);
+                }
                 Ok(())
             }
             Err(error) => self.damage(Some(run.to_owned()), error),
+        }
+    }
+
+    /// Whether what is encrypted was made with the keys, for its place.
+    fn open(&mut self, copy: &RunCopy) {
+        for (at, place, value) in copy.values() {
+            match self.store.unseal(value, &place) {
+                // A damaged one is found already.
+                Ok(_) | Err(EnvelopeError::Corrupt { .. }) => {}
+                Err(error) => {
+                    self.findings.insert(Finding::new(Some(copy.run.run.clone()), Some(at), why(&error)));
+                }
+            }
         }
     }
 

@@ -95,3 +95,23 @@ fn an_export_that_fails_leaves_no_file() {
     assert!(!file.exists());
     assert_eq!(stage.ft(&["export", "-o", "x"]).code, 2);
 }
+
+#[test]
+fn large_values_go_into_the_file_and_into_files_of_the_other_store() {
+    let (here, there) = (Stage::empty(), Stage::empty());
+    here.play("large");
+    there.play("done");
+    let file = here.file("large.ft");
+    let file = file.to_str().unwrap();
+    here.ft(&["export", "large", "-o", file]).done();
+    let files = || fs::read_dir(there.file("ft.db.values")).map_or(0, Iterator::count);
+    there.ft(&["import", file]).done();
+    assert_eq!(files(), 2, "the step's and the output's");
+    there.ft(&["import", file, "--as", "other"]).done();
+    assert_eq!(files(), 4);
+    there.ft(&["verify"]).done();
+    let value = |stage: &Stage, run: &str| stage.ft(&["steps", run, "--json"]).json()["steps"][0]["value"].clone();
+    assert_eq!(value(&there, "other"), value(&here, "large"));
+    there.ft(&["delete", "large", "--yes"]).done();
+    assert_eq!(files(), 2);
+}

@@ -16,9 +16,9 @@ pub(crate) struct Ft {
 
 impl Ft {
     /// Executes it in `dir`, with `FT_STORE` as it is for the program.
-    pub(crate) fn run(store: &str, dir: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn run(store: &str, dir: &Path, keys: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ft"));
-        command.args(arguments).env("FT_STORE", store).current_dir(dir).stdin(Stdio::null());
+        command.args(arguments).env("FT_STORE", store).env("FT_STORE_KEY", keys).current_dir(dir).stdin(Stdio::null());
         let output = command.output().expect("the command starts");
         // An export is none.
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();

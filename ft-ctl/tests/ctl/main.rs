@@ -2,6 +2,7 @@
 
 mod carry;
 mod command;
+mod keys;
 mod look;
 mod operate;
 mod program;

@@ -58,6 +58,10 @@ async fn plays_its_part() {
         "dies" => {
             let _ = place(17, Then::Aborts).await;
         }
+        "large" => {
+            let run = Checkpoint::new().run("large").named("large").calls::<Out<String>>();
+            run.run(async { step("blob", None, async { Ok("x".repeat(300_000)) }).await }).await.expect("it ends");
+        }
         other => panic!("no such part: {other}"),
     }
 }

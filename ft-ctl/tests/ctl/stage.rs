@@ -47,7 +47,12 @@ impl Stage {
 
     /// The command on this store.
     pub(crate) fn ft(&self, arguments: &[&str]) -> Ft {
-        Ft::run(&self.url(), self.dir.path(), arguments)
+        self.ft_with("", arguments)
+    }
+
+    /// As [`ft`](Self::ft), with keys to the store.
+    pub(crate) fn ft_with(&self, keys: &str, arguments: &[&str]) -> Ft {
+        Ft::run(&self.url(), self.dir.path(), keys, arguments)
     }
 
     /// Starts the program, which has come as far as its part goes.
@@ -60,7 +65,17 @@ impl Stage {
 
     /// Lets the program play a part to its end, be it a bad one.
     pub(crate) fn play(&self, part: &str) {
-        self.command(part).stdin(Stdio::null()).stdout(Stdio::null()).status().expect("a child");
+        self.play_with("", part);
+    }
+
+    /// As [`play`](Self::play), with keys to the store.
+    pub(crate) fn play_with(&self, keys: &str, part: &str) {
+        self.command(part)
+            .env("FT_STORE_KEY", keys)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .status()
+            .expect("a child");
     }
 
     fn command(&self, part: &str) -> Command {

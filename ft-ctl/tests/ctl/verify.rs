@@ -64,3 +64,18 @@ fn a_file_that_is_torn_is_damage() {
     fs::write(stage.path(), bytes).unwrap();
     assert_eq!(stage.ft(&["verify"]).code, 4);
 }
+
+#[test]
+fn a_large_value_without_its_file_or_with_a_file_that_nobody_knows_is_found() {
+    let stage = Stage::empty();
+    stage.play("large");
+    stage.tamper("DELETE FROM ft_value WHERE file = (SELECT max(file) FROM ft_value)");
+    let said = stage.ft(&["verify"]);
+    assert_eq!(said.code, 4);
+    assert!(said.out.contains("a large value of it has a file that the store does not know"), "{}", said.out);
+    fs::remove_dir_all(stage.file("ft.db.values")).unwrap();
+    let said = stage.ft(&["verify", "large", "--json"]).json();
+    let defects = said["defects"].as_array().unwrap();
+    assert_eq!(defects.len(), 2, "the step's and the output's: {said}");
+    assert!(defects.iter().all(|defect| defect["what"].as_str().unwrap().ends_with(" is missing")), "{said}");
+}

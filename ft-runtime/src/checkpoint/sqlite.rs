@@ -13,6 +13,7 @@ mod read_only;
 mod reader;
 mod requests;
 mod schema;
+mod values;
 mod writer;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
@@ -28,6 +30,7 @@ use self::queue::Queue;
 pub(crate) use self::read_only::ReadOnly;
 use self::reader::Reads;
 use self::requests::{Ask, Job, Look};
+use self::values::{Files, Values};
 use self::writer::{Writer, poison};
 use rusqlite::Connection;
 
@@ -45,6 +48,8 @@ pub(crate) struct Sqlite {
     url: String,
     path: PathBuf,
     owner: String,
+    /// Values above this many bytes get a file of their own.
+    beside: Arc<AtomicU64>,
     queue: Arc<Queue>,
     reads: Arc<Reads>,
     reader: Option<JoinHandle<()>>,
@@ -103,11 +108,15 @@ impl Sqlite {
         let url = format!("sqlite:{}", path.display());
         let queue = Arc::new(Queue::new(url.clone()));
         let reads = Arc::new(Reads::new(url.clone(), Arc::clone(&queue)));
-        let writer = Writer::new(connection, mark, path.clone(), owners, owner, Arc::clone(&queue));
-        let mut store = Self { url, path: path.clone(), owner: id, queue, reads, reader: None, writer: None };
+        let beside_above = Arc::new(AtomicU64::new(values::ABOVE));
+        let directory = beside(&path, ".values");
+        let values = Values::new(directory.clone(), Arc::clone(&beside_above), &id);
+        let writer = Writer::new(connection, mark, path.clone(), owners, owner, values, Arc::clone(&queue));
+        let (beside, at) = (beside_above, path.clone());
+        let mut store = Self { url, path, owner: id, beside, queue, reads, reader: None, writer: None };
         store.writer = Some(start(&store.url, "ft-store", move || writer.run())?);
         let reads = Arc::clone(&store.reads);
-        store.reader = Some(start(&store.url, "ft-store-read", move || reads.run(&path))?);
+        store.reader = Some(start(&store.url, "ft-store-read", move || reads.run(&at, &Files::new(directory)))?);
         Ok(store)
     }
 
@@ -167,6 +176,10 @@ impl Backend for Sqlite {
         self.queue.full()
     }
 
+    fn files_above(&self, bytes: u64) {
+        self.beside.store(bytes, Ordering::Relaxed);
+    }
+
     fn claim(&self, claim: Claim) -> Ticket<Claimed> {
         self.ask(claim)
     }
@@ -176,7 +189,7 @@ impl Backend for Sqlite {
     }
 
     fn put_state(&self, state: SaveState) -> Ticket<()> {
-        self.ask(state)
+        self.ask(requests::Save::new(state))
     }
 
     fn states(&self, run: &str, name: &str) -> Ticket<Vec<StateRecord>> {
@@ -316,10 +329,12 @@ fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
 
 /// The one absolute path of a database that is there.
 fn existing(path: &Path) -> Result<PathBuf, StoreError> {
-    path.canonicalize().map_err(|error| match error.kind() {
+    let path = path.canonicalize().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => StoreError::NoStore { url: format!("sqlite:{}", path.display()) },
         _ => StoreError::NotWritable { path: path.to_owned(), reason: error.to_string() },
-    })
+    })?;
+    mounts::refuse_network(&path)?;
+    Ok(path)
 }
 
 /// Creates what is missing and syncs each directory that got a new entry.

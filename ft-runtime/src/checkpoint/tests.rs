@@ -8,14 +8,18 @@ mod carry;
 mod in_flight;
 mod inside;
 mod log;
+mod migrated;
 mod migration;
 mod operate;
 mod retention;
 mod runs;
 mod saved;
+#[cfg(all(feature = "zstd", feature = "encryption"))]
+mod sealed;
 mod selects;
 mod sleeps;
 mod sqlite;
+mod values;
 
 use std::sync::Arc;
 

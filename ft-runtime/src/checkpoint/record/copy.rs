@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::fork::Relocating;
 use super::{Finding, RunRecord, RunStatus, StateRecord, StepRecord, UnixMillis, unix_now};
-use crate::checkpoint::envelope::{Envelope, EnvelopeError, Place, relocate};
+use crate::checkpoint::envelope::{EnvelopeError, Header, Place, relocate};
 use crate::checkpoint::error::StoreError;
+use crate::checkpoint::sealing::Sealing;
 
 /// No store has granted so many tokens. Beyond it, SQLite could not count on.
 const MAX_TOKEN: u64 = 1 << 53;
@@ -47,7 +49,8 @@ impl RunCopy {
         Self { run, steps: Vec::new(), states: Vec::new(), input: None, output: None }
     }
 
-    /// What is wrong with it: damaged values, and steps that are missing.
+    /// What is wrong with it: damaged values, and steps that are missing. What is encrypted is checked without its key:
+    /// it is whole. Whether it was made with that key is said by [`Store::unseal`](crate::checkpoint::Store::unseal).
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         let run = &*self.run.run;
@@ -73,7 +76,7 @@ impl RunCopy {
         }
         for (at, place, value) in self.values() {
             // What is intact and cannot be understood here, as a newer version's, is none of our business.
-            if let Err(EnvelopeError::Corrupt { what }) = Envelope::parse(value, &place) {
+            if let Err(EnvelopeError::Corrupt { what }) = Header::read(value, &place) {
                 find(Some(at), format!("it is damaged: {what}"));
             }
         }
@@ -85,8 +88,8 @@ impl RunCopy {
         findings
     }
 
-    /// Every value, what it is called, and where it stands.
-    fn values(&self) -> impl Iterator<Item = (String, Place<'_>, &Arc<[u8]>)> {
+    /// Every value that is recorded of it: what it is called, where it stands, and the sealed bytes.
+    pub fn values(&self) -> impl Iterator<Item = (String, Place<'_>, &Arc<[u8]>)> {
         let steps = self.steps.iter().map(|step| (at_step(step), self.run.place_of_step(step), &step.value));
         let states = self.states.iter().map(|state| (at_state(state), self.run.place_of_state(state), &state.value));
         let input = self.input.iter().map(|input| ("arguments".to_owned(), self.run.place_of_input(), input));
@@ -113,13 +116,24 @@ pub struct Import {
     pub into: String,
     /// When.
     pub at: UnixMillis,
+    sealing: Relocating,
 }
 
 impl Import {
     /// Puts `copy` in under its own id, now.
     #[must_use]
     pub fn new(copy: RunCopy) -> Self {
-        Self { into: copy.run.run.clone(), copy, at: unix_now() }
+        Self { into: copy.run.run.clone(), copy, at: unix_now(), sealing: Relocating::default() }
+    }
+
+    /// With what the handle's values are sealed with.
+    pub(crate) fn sealed(self, sealing: &Arc<Sealing>) -> Self {
+        Self { sealing: Relocating(Arc::clone(sealing)), ..self }
+    }
+
+    /// Whether it gets another id than it had.
+    pub(crate) fn renames(&self) -> bool {
+        self.into != self.copy.run.run
     }
 
     /// A token that the store must have left behind before it grants one: the imported run's tokens stay the past.
@@ -142,7 +156,7 @@ impl Import {
     /// The copy as it stands in its new place, by the grant of `token`. Checked before.
     pub(crate) fn settled(&self, token: u64) -> Result<RunCopy, StoreError> {
         let (from, mut copy) = (&self.copy.run, self.copy.clone());
-        let renamed = self.into != from.run;
+        let renamed = self.renames();
         let to = &mut copy.run;
         to.run.clone_from(&self.into);
         to.owner = None;
@@ -159,9 +173,10 @@ impl Import {
         }
         let to = copy.run.clone();
         let moved = |value: &[u8], from: &Place<'_>, to: &Place<'_>| -> Result<Arc<[u8]>, StoreError> {
-            relocate(value, from, to).map(Arc::from).ok_or_else(|| StoreError::NotImported {
+            let moved = relocate(value, from, to, &self.sealing.0).map(Arc::from);
+            moved.map_err(|error| StoreError::NotImported {
                 run: self.copy.run.run.clone(),
-                reason: "a value of it cannot be put under another name".into(),
+                reason: error.about(&self.copy.run.run, "a value".into(), 0).to_string(),
             })
         };
         for step in &mut copy.steps {

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use super::queue::Queue;
 use super::reader::Reads;
 use super::requests::{self, Look};
+use super::values::Files;
 use super::{beside, existing, join, schema, start};
 use crate::checkpoint::backend::Backend;
 use crate::checkpoint::error::StoreError;
@@ -33,8 +34,8 @@ impl ReadOnly {
         // No write comes before any of its reads.
         let reads = Arc::new(Reads::new(url.clone(), Arc::new(Queue::new(url.clone()))));
         let mut store = Self { url, path: path.clone(), reads, reader: None };
-        let reads = Arc::clone(&store.reads);
-        store.reader = Some(start(&store.url, "ft-store-read", move || reads.run(&path))?);
+        let (reads, files) = (Arc::clone(&store.reads), Files::new(beside(&path, ".values")));
+        store.reader = Some(start(&store.url, "ft-store-read", move || reads.run(&path, &files))?);
         Ok(store)
     }
 

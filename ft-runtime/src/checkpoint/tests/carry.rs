@@ -236,3 +236,25 @@ async fn a_collection_of_one_status_leaves_the_others_whatever_their_age() {
         assert_eq!(store.runs(Filter::default()).await.unwrap()[0].run, "stopped");
     }
 }
+
+#[cfg(feature = "encryption")]
+#[tokio::test]
+async fn an_encrypted_run_keeps_its_seal_under_its_id_and_needs_its_key_for_another_one() {
+    use crate::checkpoint::Keys;
+
+    for (here, there) in World::all().into_iter().zip(World::all()) {
+        let keys = || Keys::new(7, [7; 32]);
+        let (here, bare, there) = (here.store().encrypt(keys()), there.store(), there.store().encrypt(keys()));
+        work(&here, "r", 2, false).await.unwrap_err();
+        let copy = copy_of(&here, "r").await;
+        assert_eq!(copy.findings(), [], "whole is told without a key");
+        let refused = bare.import(copy.clone(), Some("other")).await;
+        assert!(matches!(refused, Err(StoreError::NotImported { reason, .. }) if reason.contains("key 7")));
+        bare.import(copy.clone(), None).await.unwrap();
+        there.import(copy.clone(), Some("other")).await.unwrap();
+        let keys = |all: String| all.split(' ').map(String::from).collect::<Vec<_>>();
+        let ended = keys(work(&here, "r", 2, true).await.unwrap());
+        assert_eq!(keys(work(&there, "r", 2, true).await.unwrap()), ended);
+        assert_eq!(keys(work(&there, "other", 2, true).await.unwrap()), ended);
+    }
+}

@@ -11,6 +11,7 @@ use super::Look;
 use crate::checkpoint::owner;
 use crate::checkpoint::record::Holder;
 use crate::checkpoint::sqlite::schema::BUSY_TIMEOUT;
+use crate::checkpoint::sqlite::values::Files;
 
 /// Asks for the living owners of some runs.
 pub(in crate::checkpoint::sqlite) struct Holders {
@@ -22,7 +23,7 @@ pub(in crate::checkpoint::sqlite) struct Holders {
 impl Look for Holders {
     type Answer = Vec<Holder>;
 
-    fn look(&self, db: &Connection) -> rusqlite::Result<Vec<Holder>> {
+    fn look(&self, db: &Connection, _: &Files) -> rusqlite::Result<Vec<Holder>> {
         let mut held = Vec::new();
         for run in &self.runs {
             let owner = db

@@ -8,6 +8,7 @@ use super::runs::{run_columns, run_record};
 use super::{Look, is_senseless, reason};
 use crate::checkpoint::record::Finding;
 use crate::checkpoint::sqlite::mark;
+use crate::checkpoint::sqlite::values::Files;
 
 /// Rows that make no sense, and runs without a row, are named up to this number of each.
 const MANY: usize = 1000;
@@ -21,7 +22,7 @@ pub(in crate::checkpoint::sqlite) struct Verify {
 impl Look for Verify {
     type Answer = Vec<Finding>;
 
-    fn look(&self, db: &Connection) -> rusqlite::Result<Vec<Finding>> {
+    fn look(&self, db: &Connection, _: &Files) -> rusqlite::Result<Vec<Finding>> {
         let of_store = |what: String| Finding::new(None, None, what);
         let mut findings = Vec::new();
         let mut check = db.prepare("PRAGMA integrity_check")?;
@@ -39,7 +40,18 @@ impl Look for Verify {
              (SELECT value FROM ft_meta WHERE name = 'token')";
         let older = "its token is larger than the last one that the store says it has granted";
         findings.extend(runs(db, granted)?.into_iter().map(|run| Finding::new(Some(run), None, older)));
-        for (table, what) in [("ft_step", "steps"), ("ft_state", "saved states")] {
+        for (table, column) in [("ft_step", "value"), ("ft_state", "value"), ("ft_run", "input"), ("ft_run", "output")]
+        {
+            // What stands for a file begins with FTV1 and its name: see `values`.
+            let unnamed = format!(
+                "SELECT DISTINCT run FROM {table} WHERE octet_length({column}) = 36 \
+                 AND substr({column}, 1, 4) = x'46545631' \
+                 AND lower(hex(substr({column}, 5, 16))) NOT IN (SELECT file FROM ft_value)"
+            );
+            let what = "a large value of it has a file that the store does not know, and will remove";
+            findings.extend(runs(db, &unnamed)?.into_iter().map(|run| Finding::new(Some(run), None, what)));
+        }
+        for (table, what) in [("ft_step", "steps"), ("ft_state", "saved states"), ("ft_value", "files")] {
             let orphans = format!("SELECT DISTINCT run FROM {table} WHERE run NOT IN (SELECT run FROM ft_run)");
             let what = format!("it has {what}, and no row of its own");
             findings.extend(runs(db, &orphans)?.into_iter().map(|run| Finding::new(Some(run), None, &*what)));

@@ -1,5 +1,7 @@
 //! All of a run at once: read to be checked or carried away, and put in again.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::claim::next_token;
@@ -9,6 +11,7 @@ use super::steps::steps_of;
 use super::{Ask, Executed, Look};
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::record::{Import, RunCopy, RunRecord, RunStatus, StateRecord, StepRecord, millis};
+use crate::checkpoint::sqlite::values::{Files, Values};
 use crate::checkpoint::sqlite::writer::Hands;
 
 /// Reads all of a run, at one moment.
@@ -17,15 +20,15 @@ pub(in crate::checkpoint::sqlite) struct Export(pub(in crate::checkpoint::sqlite
 impl Look for Export {
     type Answer = Option<RunCopy>;
 
-    fn look(&self, db: &Connection) -> rusqlite::Result<Option<RunCopy>> {
+    fn look(&self, db: &Connection, files: &Files) -> rusqlite::Result<Option<RunCopy>> {
         let moment = db.unchecked_transaction()?;
         let run = moment
             .prepare_cached(concat!("SELECT ", run_columns!(), " FROM ft_run WHERE run = ?1"))?
             .query_row([&self.0], run_record)
             .optional()?;
         let Some(run) = run else { return Ok(None) };
-        let (steps, states) = (steps_of(&moment, &self.0)?, saved_of(&moment, &self.0)?);
-        let (input, output) = (input_of(&moment, &self.0)?, output_of(&moment, &self.0)?);
+        let (steps, states) = (steps_of(&moment, &self.0, files)?, saved_of(&moment, &self.0, files)?);
+        let (input, output) = (input_of(&moment, &self.0, files)?, output_of(&moment, &self.0, files)?);
         Ok(Some(RunCopy { run, steps, states, input, output }))
     }
 }
@@ -40,25 +43,45 @@ impl Ask for Import {
         steps + states + input.map_or(0, |input| input.len()) + output.map_or(0, |output| output.len())
     }
 
-    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<RunRecord> {
-        if let Err(refused) = self.check() {
-            return Ok(Err(refused));
+    fn prepare(&mut self, values: &Values) -> Result<(), StoreError> {
+        self.check()?;
+        match self.renames() {
+            // They are sealed for their new place first, which is known inside of the transaction.
+            true => Ok(()),
+            false => values_of(&mut self.copy).try_for_each(|value| values.keep(value)),
         }
+    }
+
+    fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<RunRecord> {
         let there = db.prepare_cached("SELECT 1 FROM ft_run WHERE run = ?1")?.exists([&self.into])?;
         if there {
             return Ok(Err(StoreError::RunExists { run: self.into.clone() }));
         }
         db.prepare_cached("UPDATE ft_meta SET value = max(value, ?1) WHERE name = 'token'")?
             .execute([self.last_token() as i64])?;
-        let copy = match self.settled(next_token(db, self.last_token())?) {
+        let mut copy = match self.settled(next_token(db, self.last_token())?) {
             Ok(copy) => copy,
             Err(refused) => return Ok(Err(refused)),
         };
+        if self.renames() {
+            let mut kept = values_of(&mut copy).map(|value| hands.values.keep(value));
+            if let Err(failed) = kept.by_ref().collect::<Result<(), _>>().and_then(|()| hands.values.sync()) {
+                return Ok(Err(failed));
+            }
+        }
         insert_run(db, &copy)?;
         copy.steps.iter().try_for_each(|step| insert_step(db, &copy.run.run, step))?;
         copy.states.iter().try_for_each(|state| insert_state(db, &copy.run.run, state))?;
-        Ok(Ok(copy.run))
+        let run = copy.run.clone();
+        values_of(&mut copy).try_for_each(|value| hands.values.named(db, &run.run, value))?;
+        Ok(Ok(run))
     }
+}
+
+fn values_of(copy: &mut RunCopy) -> impl Iterator<Item = &mut Arc<[u8]>> {
+    let steps = copy.steps.iter_mut().map(|step| &mut step.value);
+    let states = copy.states.iter_mut().map(|state| &mut state.value);
+    steps.chain(states).chain(&mut copy.input).chain(&mut copy.output)
 }
 
 fn insert_run(db: &Connection, copy: &RunCopy) -> rusqlite::Result<()> {
