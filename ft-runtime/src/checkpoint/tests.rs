@@ -4,6 +4,7 @@ mod abandoned;
 mod attributes;
 mod backends;
 mod bad_input;
+mod carry;
 mod evolve;
 mod in_flight;
 mod inside;
