@@ -91,7 +91,8 @@ impl Store {
     #[cfg(feature = "zstd")]
     #[must_use]
     pub fn compress(self, compression: Compression) -> Self {
-        let sealing = Sealing { compression: Some(compression), ..(*self.sealing).clone() };
+        let mut sealing = (*self.sealing).clone();
+        sealing.compression = Some(compression);
         Self { sealing: Arc::new(sealing), ..self }
     }
 
@@ -100,7 +101,8 @@ impl Store {
     #[cfg(feature = "encryption")]
     #[must_use]
     pub fn encrypt(self, keys: Keys) -> Self {
-        let sealing = Sealing { keys: Some(keys), ..(*self.sealing).clone() };
+        let mut sealing = (*self.sealing).clone();
+        sealing.keys = Some(keys);
         Self { sealing: Arc::new(sealing), ..self }
     }
 
