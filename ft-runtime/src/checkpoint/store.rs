@@ -322,7 +322,7 @@ impl Store {
     }
 
     #[cfg(feature = "encryption")]
-    fn with_keys(self, keys: Option<String>) -> Result<Self, StoreError> {
+    pub(super) fn with_keys(self, keys: Option<String>) -> Result<Self, StoreError> {
         match keys.filter(|keys| !keys.is_empty()).map(|keys| keys.parse::<Keys>()) {
             None => Ok(self),
             Some(Ok(keys)) => Ok(self.encrypt(keys)),
@@ -332,7 +332,7 @@ impl Store {
 
     /// Whoever gives a key must not get a store that is not encrypted.
     #[cfg(not(feature = "encryption"))]
-    fn with_keys(self, keys: Option<String>) -> Result<Self, StoreError> {
+    pub(super) fn with_keys(self, keys: Option<String>) -> Result<Self, StoreError> {
         match keys.filter(|keys| !keys.is_empty()) {
             None => Ok(self),
             Some(_) => Err(StoreError::BadKeys {
