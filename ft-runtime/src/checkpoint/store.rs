@@ -128,7 +128,7 @@ impl Store {
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let store = Store::open("memory:")?;
-    /// let run = Checkpoint::new().run("order-42").named("order").calls::<Result<u32, Error<String>>>();
+    /// let run = Checkpoint::new().run("order-42").named("order").calls::<Result<u32, Error<std::fmt::Error>>>();
     /// store.scope(run.run(async { Ok(7) })).await?;
     ///
     /// let sealed = store.output("order-42").await?.expect("it is finished");
