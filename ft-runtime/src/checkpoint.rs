@@ -100,6 +100,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod ticket;
+pub mod tx;
 mod value;
 
 pub use self::arguments::{Arguments, probe};
@@ -125,6 +126,8 @@ pub use self::sleep::{sleep, sleep_blocking};
 pub use self::step::{StepCall, StepSession};
 pub use self::store::Store;
 pub use self::ticket::{Reply, Ticket, ticket};
+#[doc(no_inline)]
+pub use self::tx::{TxSession, TxStep};
 pub use self::value::Recorded;
 
 /// How events name this policy.

@@ -27,6 +27,8 @@ pub(crate) struct Run {
     pub(super) migrate: Option<Migrate>,
     pub(super) every: Every,
     pub(super) incarnation: u64,
+    /// When this incarnation was started.
+    pub(super) started_at: UnixMillis,
     pub(super) site: Option<&'static Site>,
     /// How long the run lasts between two failures.
     pub(super) between_failures: Duration,
@@ -85,6 +87,7 @@ impl Run {
             migrate: policy.migrate.map(|migrate| migrate.0),
             every: policy.every,
             incarnation: granted.incarnation,
+            started_at: granted.created_at,
             site,
             between_failures: between_failures(granted.attempts, unix_now().saturating_sub(granted.created_at)),
             recorded,
@@ -252,6 +255,11 @@ impl Taken {
             Some(Entry::Recorded(record)) => Some(record),
             _ => None,
         }
+    }
+
+    /// Whether it has a number, and no key.
+    pub(super) fn is_counted(&self) -> bool {
+        self.number.is_some()
     }
 
     /// What an earlier call handed to the store without learning what became of it.

@@ -154,14 +154,14 @@ impl StepCall {
 /// run from being executed by anybody else, even after the run has failed; so drop it, or let it end.
 pub struct StepSession<T, E> {
     plan: Plan,
-    context: Context,
-    policy: Checkpoint,
-    site: Option<&'static Site>,
-    seal: Seal<T>,
-    read: Read<T>,
+    pub(super) context: Context,
+    pub(super) policy: Checkpoint,
+    pub(super) site: Option<&'static Site>,
+    pub(super) seal: Seal<T>,
+    pub(super) read: Read<T>,
     /// How errors are recorded, if they are.
     errors: Option<(Seal<E>, Read<E>)>,
-    reject: fn(Rejected) -> E,
+    pub(super) reject: fn(Rejected) -> E,
 }
 
 impl<T, E: Recorded> StepSession<T, E> {
@@ -254,7 +254,7 @@ impl<T, E> StepSession<T, E> {
         }
     }
 
-    fn begin(&mut self) -> Begun<T, E> {
+    pub(super) fn begin(&mut self) -> Begun<T, E> {
         let mut taken = match std::mem::replace(&mut self.plan, Plan::Plain) {
             Plan::Plain => return Begun::Plain,
             Plan::Nested(nested) => return Begun::Nested(nested),
@@ -361,7 +361,7 @@ impl<T, E> StepSession<T, E> {
     }
 
     /// The store has answered a step that an earlier call had handed to it.
-    fn repeated(&self, taken: Taken, appended: Result<Vec<Appended>, StoreError>) -> Result<T, E> {
+    pub(super) fn repeated(&self, taken: Taken, appended: Result<Vec<Appended>, StoreError>) -> Result<T, E> {
         let step = taken.unanswered().map(|step| (Arc::clone(&step.value), step.input));
         match (self.recorded(&taken, appended), step) {
             (Ok(Some(record)), _) => self.settle(taken, &record),
@@ -414,7 +414,7 @@ impl<T, E> fmt::Debug for StepSession<T, E> {
 /// An outcome, and the ticket for its record, if it is to be recorded.
 type HandedOver<T, E> = (Result<T, E>, Option<Ticket<Vec<Appended>>>);
 
-enum Begun<T, E> {
+pub(super) enum Begun<T, E> {
     Plain,
     Nested(Nested),
     Answered(Result<T, E>),

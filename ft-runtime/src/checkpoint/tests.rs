@@ -18,6 +18,9 @@ mod sealed;
 mod selects;
 mod sleeps;
 mod sqlite;
+mod tx;
+#[cfg(feature = "postgres")]
+mod tx_postgres;
 mod values;
 
 use std::sync::Arc;

@@ -222,6 +222,51 @@ fn a_saved_state_belongs_to_a_run_and_is_lent_mutably() {
 }
 
 #[test]
+fn a_step_in_a_transaction_is_lent_one_and_has_a_key_and_no_attempts() {
+    let says = |args: &str, parameters: &str, expected: &[&str]| {
+        let (found, unchanged) = mistakes("checkpoint", args, &format!("fn f({parameters}) -> R {{ x }}"));
+        assert_eq!(found, expected, "#[checkpoint({args})] fn f({parameters})");
+        assert!(unchanged, "#[checkpoint({args})] changed the function");
+    };
+    let key = "a step in a transaction needs `key = ..`, what is done once in a run: counting its calls would take a second try, after its transaction was rolled back, for another step";
+    let lent =
+        "the transaction belongs to the caller, who commits it: take `&Transaction<'_>` or `&mut Transaction<'_>`";
+    says("tx", "tx: &T", &[key]);
+    says("tx, key = 1", "tx: T", &[lent]);
+    says(
+        "key = 1, tx = t",
+        "tx: &T",
+        &[
+            "the transaction is passed to `f`: give it a parameter `t: &Transaction<'_>`, or name it as in `tx = parameter`",
+        ],
+    );
+    says("tx = 5, key = 1", "tx: &T", &["`tx` names a parameter: `tx = transaction`"]);
+    says("tx, tx = t, key = 1", "tx: &T", &["`tx` is given twice"]);
+    says(
+        "tx, run = \"r\"",
+        "tx: &T",
+        &["`tx` belongs to a step: put what writes in the transaction into a function of its own"],
+    );
+    says(
+        "tx, key = 1, record_err = true",
+        "tx: &T",
+        &["an `Err` rolls its transaction back, and its record with it: `record_err` does not go with `tx`"],
+    );
+    self::says("retry", "tx", &["expected a value: `tx = ..`"]);
+    for (attribute, written) in
+        [("retry", "retry"), ("fallback", "fallback(with = g)"), ("hedge", "hedge"), ("failover", "failover(to = [g])")]
+    {
+        let item = format!("#[{written}] async fn f(tx: &T) -> R {{ x }}");
+        let first = parsed(&format!("#[checkpoint(tx, key = 1)] {item}"));
+        let found = messages(crate::expand_all(first), "");
+        let expected = format!(
+            "what a failed attempt wrote is still in the transaction: put `#[{attribute}]` on the function that begins it, so that each attempt has one of its own"
+        );
+        assert_eq!(found.0, [expected]);
+    }
+}
+
+#[test]
 fn a_function_that_lost_its_state_still_has_its_callers() {
     let expanded =
         crate::expand("checkpoint", parsed(""), parsed("async fn f(state: &mut Saved<u8>, n: u8) -> R { state.x(n) }"));
