@@ -77,6 +77,7 @@ mod backend;
 mod compression;
 pub mod envelope;
 mod error;
+mod failpoint;
 mod fingerprint;
 mod inside;
 mod keys;

@@ -9,14 +9,21 @@
 
 mod bitflips;
 mod child;
+mod clock;
 mod corpus;
+mod crowd;
 mod disk;
+mod failpoints;
+mod files;
 mod kill9;
 mod ledger;
 mod powercut;
 mod recorder;
+mod sick;
+mod stubborn;
 mod tx;
 mod work;
+mod zombies;
 
 use std::env;
 use std::io::{self, Write};

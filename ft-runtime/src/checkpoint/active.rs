@@ -44,6 +44,8 @@ struct Progress {
     states: HashSet<Arc<str>>,
     /// A state was loaded: counted steps would be miscounted after a resume.
     has_state: bool,
+    /// So many steps were recorded when the newest of the loaded states was saved: the run goes on behind them.
+    covered: u64,
     ended: bool,
     /// Steps that are being executed.
     executing: usize,
@@ -56,6 +58,8 @@ struct Progress {
 enum Entry {
     /// Recorded by an earlier execution, not called yet in this one.
     Recorded(StepRecord),
+    /// Recorded by an earlier execution, and called in this one by somebody who left without the answer.
+    Called(StepRecord),
     /// Being called.
     Taken,
     /// Handed to the store by a call that did not wait for the answer.
@@ -96,6 +100,7 @@ impl Run {
                 numbers: Numbers::default(),
                 states: HashSet::new(),
                 has_state: false,
+                covered: 0,
                 ended: false,
                 executing: 0,
                 given_up: None,
@@ -108,10 +113,15 @@ impl Run {
     pub(super) fn end(&self) -> Result<(), CheckpointError> {
         let mut progress = lock(&self.progress);
         progress.ended = true;
-        match progress.executing {
-            0 => Ok(()),
-            steps => Err(CheckpointError::StepsExecuting { run: self.id().into(), steps }),
+        if progress.executing > 0 {
+            return Err(CheckpointError::StepsExecuting { run: self.id().into(), steps: progress.executing });
         }
+        let leftover = progress.leftover();
+        drop(progress);
+        if let Some((steps, first)) = leftover {
+            observe::emit(self.site, POLICY, What::LeftoverSteps { run: self.id(), steps, first: &first });
+        }
+        Ok(())
     }
 
     /// Nothing begins in it any more, and its claim is given back: now, or when the last of its steps has ended, so that
@@ -189,7 +199,7 @@ impl Run {
         };
         let recorded = match progress.steps.get(&key) {
             None => None,
-            Some(Entry::Recorded(record)) => Some(record.input),
+            Some(Entry::Recorded(record) | Entry::Called(record)) => Some(record.input),
             Some(Entry::Unanswered(step)) => Some(step.input),
             Some(Entry::Taken | Entry::Done) => {
                 return Err(CheckpointError::DuplicateKey { run: self.id().into(), step: key.as_ref().into() });
@@ -222,8 +232,28 @@ impl Run {
         Ok(name)
     }
 
+    /// A state was loaded that was saved when so many steps were recorded.
+    pub(super) fn goes_on_behind(&self, steps: u64) {
+        let mut progress = lock(&self.progress);
+        progress.covered = progress.covered.max(steps);
+    }
+
     pub(super) fn give_state_back(&self, name: &str) {
         lock(&self.progress).states.remove(name);
+    }
+}
+
+impl Progress {
+    /// The recorded steps that nobody has called: how many, and the first one.
+    fn leftover(&self) -> Option<(u64, Arc<str>)> {
+        let left = self.steps.values().filter_map(|entry| match entry {
+            Entry::Recorded(record) if record.seq > self.covered => Some((record.seq, &record.key)),
+            _ => None,
+        });
+        let (steps, first) = left.fold((0, None), |(steps, first), record| {
+            (steps + 1, Some(first.map_or(record, |first| std::cmp::min(first, record))))
+        });
+        first.map(|(_, first)| (steps, Arc::clone(first)))
     }
 }
 
@@ -252,7 +282,7 @@ impl Taken {
     /// What an earlier execution recorded.
     pub(super) fn record(&self) -> Option<&StepRecord> {
         match &self.before {
-            Some(Entry::Recorded(record)) => Some(record),
+            Some(Entry::Recorded(record) | Entry::Called(record)) => Some(record),
             _ => None,
         }
     }
@@ -288,6 +318,7 @@ impl Taken {
             return;
         }
         match self.before.take() {
+            Some(Entry::Recorded(record)) => progress.steps.insert(Arc::clone(&self.key), Entry::Called(record)),
             Some(entry) => progress.steps.insert(Arc::clone(&self.key), entry),
             None => progress.steps.remove(&self.key),
         };

@@ -12,7 +12,7 @@ use super::inside::{Inside, Nested};
 use super::record::{Appended, Step, StepRecord, unix_now};
 use super::ticket::Ticket;
 use super::value::{Read, Recorded, Seal, check_name, read};
-use super::{Checkpoint, POLICY};
+use super::{Checkpoint, POLICY, failpoint};
 use crate::context::Context;
 use crate::deadline::under;
 use crate::observe::{self, What};
@@ -315,6 +315,7 @@ impl<T, E> StepSession<T, E> {
     /// Seals the outcome, proves that it can be read back, and hands it to the store, if it is one to record. From here on
     /// it is the one that was read back: what a replay will answer, whatever its `Serialize` leaves out.
     fn hand_over(&self, taken: &mut Taken, outcome: Result<T, E>) -> Result<HandedOver<T, E>, CheckpointError> {
+        failpoint::pass("step: executed")?;
         let run = &taken.run;
         let place = run.place_of(&taken.key, taken.input);
         let (schema, sealing) = (self.policy.version, run.store.sealing());
@@ -343,6 +344,7 @@ impl<T, E> StepSession<T, E> {
             version: run.version.into(),
             at: unix_now(),
         };
+        failpoint::pass("step: sealed")?;
         Ok((read, Some(taken.hand_over(step))))
     }
 
@@ -389,6 +391,7 @@ impl<T, E> StepSession<T, E> {
         taken: &Taken,
         appended: Result<Vec<Appended>, StoreError>,
     ) -> Result<Option<StepRecord>, CheckpointError> {
+        failpoint::pass("step: acknowledged")?;
         match appended?.pop() {
             Some(Appended::Recorded { .. }) => Ok(None),
             Some(Appended::Already(record)) if record.input == taken.input => Ok(Some(record)),

@@ -4,12 +4,17 @@ mod abandoned;
 mod attributes;
 mod backends;
 mod bad_input;
+mod evolve;
 mod in_flight;
 mod inside;
+mod leftover;
 mod log;
+mod messages;
 mod migrated;
 mod migration;
 mod operate;
+mod oracle;
+mod replay;
 mod retention;
 mod runs;
 mod saved;
@@ -40,6 +45,12 @@ impl World {
     /// One of each kind.
     fn all() -> [World; 2] {
         [World { memory: Some(Memory::new()), scratch: Scratch::new() }, World::sqlite()]
+    }
+
+    /// One of each kind, on a disk that is none where there is such a thing: nothing there has to last.
+    fn in_memory() -> Vec<World> {
+        let worlds = World::all().into_iter();
+        worlds.map(|world| World { scratch: Scratch::in_memory(), ..world }).collect()
     }
 
     fn sqlite() -> World {
