@@ -126,7 +126,8 @@ impl Store {
     #[cfg(feature = "zstd")]
     #[must_use]
     pub fn compress(self, compression: Compression) -> Self {
-        let sealing = Sealing { compression: Some(compression), ..(*self.sealing).clone() };
+        let mut sealing = (*self.sealing).clone();
+        sealing.compression = Some(compression);
         Self { sealing: Arc::new(sealing), ..self }
     }
 
@@ -135,7 +136,8 @@ impl Store {
     #[cfg(feature = "encryption")]
     #[must_use]
     pub fn encrypt(self, keys: Keys) -> Self {
-        let sealing = Sealing { keys: Some(keys), ..(*self.sealing).clone() };
+        let mut sealing = (*self.sealing).clone();
+        sealing.keys = Some(keys);
         Self { sealing: Arc::new(sealing), ..self }
     }
 
@@ -161,7 +163,7 @@ impl Store {
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let store = Store::open("memory:")?;
-    /// let run = Checkpoint::new().run("order-42").named("order").calls::<Result<u32, Error<String>>>();
+    /// let run = Checkpoint::new().run("order-42").named("order").calls::<Result<u32, Error<std::fmt::Error>>>();
     /// store.scope(run.run(async { Ok(7) })).await?;
     ///
     /// let sealed = store.output("order-42").await?.expect("it is finished");
@@ -402,7 +404,7 @@ impl Store {
     }
 
     #[cfg(feature = "encryption")]
-    fn with_keys(self, keys: Option<String>) -> Result<Self, StoreError> {
+    pub(super) fn with_keys(self, keys: Option<String>) -> Result<Self, StoreError> {
         match keys.filter(|keys| !keys.is_empty()).map(|keys| keys.parse::<Keys>()) {
             None => Ok(self),
             Some(Ok(keys)) => Ok(self.encrypt(keys)),
@@ -412,7 +414,7 @@ impl Store {
 
     /// Whoever gives a key must not get a store that is not encrypted.
     #[cfg(not(feature = "encryption"))]
-    fn with_keys(self, keys: Option<String>) -> Result<Self, StoreError> {
+    pub(super) fn with_keys(self, keys: Option<String>) -> Result<Self, StoreError> {
         match keys.filter(|keys| !keys.is_empty()) {
             None => Ok(self),
             Some(_) => Err(StoreError::BadKeys {
