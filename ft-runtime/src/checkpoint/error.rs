@@ -74,6 +74,13 @@ pub enum StoreError {
         /// What it read back as.
         found: String,
     },
+    /// The directory is on a file system that other hosts may share: its locks and its memory do not reach them.
+    NetworkFileSystem {
+        /// The directory.
+        path: PathBuf,
+        /// What the kernel calls it.
+        kind: String,
+    },
     /// The store has fewer commits than were acknowledged: its log was damaged, or left behind when it was copied.
     CommitsLost {
         /// The file.
@@ -243,6 +250,11 @@ impl fmt::Display for StoreError {
             Self::NotPowerSafe { path, pragma, wanted, found } => write!(
                 f,
                 "{} would not survive a power cut: `PRAGMA {pragma}` reads `{found}` where `{wanted}` is needed; put the store on a local file system",
+                path.display()
+            ),
+            Self::NetworkFileSystem { path, kind } => write!(
+                f,
+                "{} is on a network file system ({kind}), where SQLite cannot keep two hosts apart; choose a local disk with FT_STORE=sqlite:PATH, or Postgres for a store of many hosts",
                 path.display()
             ),
             Self::CommitsLost { path, mark, acknowledged, found } => write!(

@@ -7,6 +7,7 @@
 
 pub(super) mod callers;
 mod mark;
+mod mounts;
 mod queue;
 mod reader;
 mod requests;
@@ -265,6 +266,7 @@ fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
     create_directories(parent).map_err(|error| not_writable(parent, error))?;
     // A link to the database is the database.
     let parent = parent.canonicalize().map_err(|error| not_writable(parent, error))?;
+    mounts::refuse_network(&parent)?;
     let path = parent.join(file);
     match path.canonicalize() {
         Ok(path) => Ok(path),
