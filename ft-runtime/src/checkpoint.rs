@@ -89,6 +89,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod url;
 mod value;
 
 pub use self::arguments::{Arguments, probe};
