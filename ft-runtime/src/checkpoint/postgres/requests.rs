@@ -82,14 +82,10 @@ impl Request {
     /// Whether it may be executed again although nobody knows whether it was: the answer is the same.
     pub(super) fn is_repeatable(&self) -> bool {
         match self {
-            Self::Claim(_)
-            | Self::Append(_)
-            | Self::Save(_)
-            | Self::Finish(_)
-            | Self::Release(_)
-            | Self::Renew(_)
-            | Self::Resume(_) => true,
-            Self::Delete(_) | Self::Cancel(_) | Self::Fork(_) | Self::Gc(_) => false,
+            Self::Claim(_) | Self::Append(_) | Self::Save(_) | Self::Finish(_) | Self::Release(_) | Self::Renew(_) => {
+                true
+            }
+            Self::Resume(_) | Self::Delete(_) | Self::Cancel(_) | Self::Fork(_) | Self::Gc(_) => false,
         }
     }
 
