@@ -7,6 +7,7 @@ mod bad_input;
 mod in_flight;
 mod inside;
 mod log;
+mod migrated;
 mod migration;
 mod operate;
 #[cfg(feature = "postgres")]
@@ -14,9 +15,12 @@ mod postgres;
 mod retention;
 mod runs;
 mod saved;
+#[cfg(all(feature = "zstd", feature = "encryption"))]
+mod sealed;
 mod selects;
 mod sleeps;
 mod sqlite;
+mod values;
 
 use std::sync::Arc;
 
