@@ -77,6 +77,7 @@ mod backend;
 mod compression;
 pub mod envelope;
 mod error;
+mod failpoint;
 mod fingerprint;
 mod inside;
 mod keys;
@@ -103,6 +104,7 @@ mod store;
 mod tests;
 mod ticket;
 mod url;
+pub mod tx;
 mod value;
 
 pub use self::arguments::{Arguments, probe};
@@ -128,6 +130,8 @@ pub use self::sleep::{sleep, sleep_blocking};
 pub use self::step::{StepCall, StepSession};
 pub use self::store::Store;
 pub use self::ticket::{Reply, Ticket, ticket};
+#[doc(no_inline)]
+pub use self::tx::{TxSession, TxStep};
 pub use self::value::Recorded;
 
 /// How events name this policy.

@@ -164,6 +164,16 @@ pub enum What<'a> {
         /// How often it was recovered in vain.
         recoveries: u32,
     },
+    /// A run has its result, and steps that an earlier execution recorded were not called on the way: the code has changed
+    /// since, or it is not deterministic. What those steps did is done, and their records are not used.
+    LeftoverSteps {
+        /// The name of the run.
+        run: &'a str,
+        /// How many steps.
+        steps: u64,
+        /// The first of them, in the order in which they were recorded.
+        first: &'a str,
+    },
     /// The store has deleted a run by itself.
     Forgotten {
         /// The name of the run.
@@ -198,6 +208,7 @@ impl What<'_> {
             Self::Recorded { .. } => "recorded",
             Self::FellBack { .. } => "fell_back",
             Self::Parked { .. } => "parked",
+            Self::LeftoverSteps { .. } => "leftover_steps",
             Self::Forgotten { .. } => "forgotten",
         }
     }
@@ -429,6 +440,9 @@ fn trace(event: &Event<'_>) {
         }
         What::FellBack { run, state, why } => tracing::warn!(target: "ft", site, policy, run, state, why, "{name}"),
         What::Parked { run, recoveries } => tracing::error!(target: "ft", site, policy, run, recoveries, "{name}"),
+        What::LeftoverSteps { run, steps, first } => {
+            tracing::warn!(target: "ft", site, policy, run, steps, first, "{name}");
+        }
         What::Forgotten { run, status: status @ ("running" | "parked"), why } => {
             tracing::warn!(target: "ft", site, policy, run, status, why, "{name}");
         }

@@ -129,6 +129,32 @@ fn bitflips_in_the_newest_state_give_the_one_before() {
     assert_eq!(bench.state(false), Ok(receipt(2)));
 }
 
+/// What was saved first, written over what was saved last.
+#[test]
+fn older_states_in_the_place_of_newer_ones_are_not_believed() {
+    let bench = Bench::new();
+    assert_eq!(bench.state(true), Ok(Receipt::default()));
+    let (older, newer) = (bench.generation(1), bench.generation(0));
+    let (first, last) = (bench.read(&older), bench.read(&newer));
+    bench.write(&newer, &first);
+    assert_eq!(bench.state(false), Ok(receipt(1)), "the version before, by its own right");
+    bench.write(&older, &last);
+    assert_eq!(bench.state(false), Err(Failure::Corrupt));
+    bench.write(&older, &first);
+    bench.write(&newer, &last);
+    assert_eq!(bench.state(false), Ok(receipt(2)));
+}
+
+#[test]
+fn results_that_change_places_are_corrupt() {
+    let bench = Bench::new();
+    assert_eq!(bench.result(true), Ok(receipt(7)));
+    assert_eq!(bench.db.execute("update ft_run set run = 'other' where run = 'result'", []), Ok(1));
+    let call = Checkpoint::new().run("other").named("result").calls::<Outcome<Receipt>>().at(site!("result").enter());
+    let answer = crate::block_on(bench.store.scope(call.run(async { panic!("a finished run began again") })));
+    assert_eq!(answer, Err(Failure::Corrupt));
+}
+
 #[test]
 fn bitflips_in_every_version_of_a_state_are_corrupt_and_never_a_fresh_start() {
     let bench = Bench::new();

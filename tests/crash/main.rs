@@ -2,20 +2,28 @@
 //!
 //! Three kinds of crash, each with a mutation in `tests/mutations/` that turns it red:
 //! `kill9` ends the process at random moments, `powercut` takes away what was not synced as well, and `bitflips`
-//! damages what is stored. `corpus` reads what earlier versions wrote.
+//! damages what is stored. `tx` ends it around the commits of the caller's own database. `corpus` reads what earlier versions wrote.
 //!
 //! `FT_CRASH_CYCLES` sets how long they look (default 40; CI 200; thousands in `.ci/long`), `FT_CRASH_SEED` where
 //! they begin. A failure prints its seed.
 
 mod bitflips;
 mod child;
+mod clock;
 mod corpus;
+mod crowd;
 mod disk;
+mod failpoints;
+mod files;
 mod kill9;
 mod ledger;
 mod powercut;
 mod recorder;
+mod sick;
+mod stubborn;
+mod tx;
 mod work;
+mod zombies;
 
 use std::env;
 use std::io::{self, Write};

@@ -40,7 +40,7 @@ impl Recording {
     /// Runs `program` with the recorder loaded. `None`, said aloud, where no recorder can be built.
     pub(crate) fn of(program: &mut Command) -> Option<Self> {
         let dir = TempDir::new().expect("a temporary directory");
-        let recorder = build_recorder(dir.path())?;
+        let recorder = build_shim(dir.path(), "record.c")?;
         // The recorder speaks of real paths.
         let base = dir.path().canonicalize().expect("a real path");
         let (root, log, marks) = (base.join("disk"), base.join("log"), base.join("marks"));
@@ -128,27 +128,26 @@ impl Verdict {
     }
 }
 
-/// Builds the recorder into `dir`; `None`, said aloud, where that cannot be done.
-fn build_recorder(dir: &Path) -> Option<PathBuf> {
+/// Builds a library for `LD_PRELOAD` into `dir`; `None`, said aloud, where that cannot be done.
+pub(crate) fn build_shim(dir: &Path, source: &str) -> Option<PathBuf> {
     if !cfg!(all(target_os = "linux", target_env = "gnu")) {
-        crate::say("skipped: power cuts are recorded on Linux with glibc only");
+        crate::say(&format!("skipped: {source} is for Linux with glibc only"));
         return None;
     }
-    let library = dir.join("librecord.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/record.c");
+    let library = dir.join(source).with_extension("so");
     let built = Command::new("cc")
         .args(["-shared", "-fPIC", "-O1", "-o"])
         .arg(&library)
-        .arg(source)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash").join(source))
         .args(["-ldl", "-lpthread"])
         .output();
     match built {
         Err(_) => {
-            crate::say("skipped: power cuts need the C compiler `cc` for their recorder");
+            crate::say(&format!("skipped: {source} needs the C compiler `cc`"));
             None
         }
         Ok(output) => {
-            assert!(output.status.success(), "record.c: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(output.status.success(), "{source}: {}", String::from_utf8_lossy(&output.stderr));
             Some(library)
         }
     }

@@ -149,11 +149,16 @@ impl Policy {
         match word {
             "key" => self.keyed || matches!(self.shape, Shape::Checkpoint | Shape::Share),
             "max_keys" => self.keyed,
-            "run" | "state" | "record_err" => self.shape == Shape::Checkpoint,
+            "run" | "state" | "record_err" | "tx" => self.shape == Shape::Checkpoint,
             "to" => matches!(self.shape, Shape::Candidates | Shape::Instead),
             "with" | "value" => self.shape == Shape::Instead,
             _ => false,
         }
+    }
+
+    /// Whether this word may stand without a value, and means itself then: `tx` is `tx = tx`.
+    pub(crate) fn stands_alone(&self, word: &str) -> bool {
+        word == "tx" && self.reserves(word)
     }
 
     /// Whether this word is a setter here, although others reserve it.

@@ -27,6 +27,8 @@ pub(crate) struct Run {
     pub(super) migrate: Option<Migrate>,
     pub(super) every: Every,
     pub(super) incarnation: u64,
+    /// When this incarnation was started.
+    pub(super) started_at: UnixMillis,
     pub(super) site: Option<&'static Site>,
     /// How long the run lasts between two failures.
     pub(super) between_failures: Duration,
@@ -42,6 +44,8 @@ struct Progress {
     states: HashSet<Arc<str>>,
     /// A state was loaded: counted steps would be miscounted after a resume.
     has_state: bool,
+    /// So many steps were recorded when the newest of the loaded states was saved: the run goes on behind them.
+    covered: u64,
     ended: bool,
     /// Steps that are being executed.
     executing: usize,
@@ -54,6 +58,8 @@ struct Progress {
 enum Entry {
     /// Recorded by an earlier execution, not called yet in this one.
     Recorded(StepRecord),
+    /// Recorded by an earlier execution, and called in this one by somebody who left without the answer.
+    Called(StepRecord),
     /// Being called.
     Taken,
     /// Handed to the store by a call that did not wait for the answer.
@@ -85,6 +91,7 @@ impl Run {
             migrate: policy.migrate.map(|migrate| migrate.0),
             every: policy.every,
             incarnation: granted.incarnation,
+            started_at: granted.created_at,
             site,
             between_failures: between_failures(granted.attempts, unix_now().saturating_sub(granted.created_at)),
             recorded,
@@ -93,6 +100,7 @@ impl Run {
                 numbers: Numbers::default(),
                 states: HashSet::new(),
                 has_state: false,
+                covered: 0,
                 ended: false,
                 executing: 0,
                 given_up: None,
@@ -105,10 +113,15 @@ impl Run {
     pub(super) fn end(&self) -> Result<(), CheckpointError> {
         let mut progress = lock(&self.progress);
         progress.ended = true;
-        match progress.executing {
-            0 => Ok(()),
-            steps => Err(CheckpointError::StepsExecuting { run: self.id().into(), steps }),
+        if progress.executing > 0 {
+            return Err(CheckpointError::StepsExecuting { run: self.id().into(), steps: progress.executing });
         }
+        let leftover = progress.leftover();
+        drop(progress);
+        if let Some((steps, first)) = leftover {
+            observe::emit(self.site, POLICY, What::LeftoverSteps { run: self.id(), steps, first: &first });
+        }
+        Ok(())
     }
 
     /// Nothing begins in it any more, and its claim is given back: now, or when the last of its steps has ended, so that
@@ -186,7 +199,7 @@ impl Run {
         };
         let recorded = match progress.steps.get(&key) {
             None => None,
-            Some(Entry::Recorded(record)) => Some(record.input),
+            Some(Entry::Recorded(record) | Entry::Called(record)) => Some(record.input),
             Some(Entry::Unanswered(step)) => Some(step.input),
             Some(Entry::Taken | Entry::Done) => {
                 return Err(CheckpointError::DuplicateKey { run: self.id().into(), step: key.as_ref().into() });
@@ -219,8 +232,28 @@ impl Run {
         Ok(name)
     }
 
+    /// A state was loaded that was saved when so many steps were recorded.
+    pub(super) fn goes_on_behind(&self, steps: u64) {
+        let mut progress = lock(&self.progress);
+        progress.covered = progress.covered.max(steps);
+    }
+
     pub(super) fn give_state_back(&self, name: &str) {
         lock(&self.progress).states.remove(name);
+    }
+}
+
+impl Progress {
+    /// The recorded steps that nobody has called: how many, and the first one.
+    fn leftover(&self) -> Option<(u64, Arc<str>)> {
+        let left = self.steps.values().filter_map(|entry| match entry {
+            Entry::Recorded(record) if record.seq > self.covered => Some((record.seq, &record.key)),
+            _ => None,
+        });
+        let (steps, first) = left.fold((0, None), |(steps, first), record| {
+            (steps + 1, Some(first.map_or(record, |first| std::cmp::min(first, record))))
+        });
+        first.map(|(_, first)| (steps, Arc::clone(first)))
     }
 }
 
@@ -249,9 +282,14 @@ impl Taken {
     /// What an earlier execution recorded.
     pub(super) fn record(&self) -> Option<&StepRecord> {
         match &self.before {
-            Some(Entry::Recorded(record)) => Some(record),
+            Some(Entry::Recorded(record) | Entry::Called(record)) => Some(record),
             _ => None,
         }
+    }
+
+    /// Whether it has a number, and no key.
+    pub(super) fn is_counted(&self) -> bool {
+        self.number.is_some()
     }
 
     /// What an earlier call handed to the store without learning what became of it.
@@ -280,6 +318,7 @@ impl Taken {
             return;
         }
         match self.before.take() {
+            Some(Entry::Recorded(record)) => progress.steps.insert(Arc::clone(&self.key), Entry::Called(record)),
             Some(entry) => progress.steps.insert(Arc::clone(&self.key), entry),
             None => progress.steps.remove(&self.key),
         };

@@ -431,6 +431,47 @@ pub enum CheckpointError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A step in a transaction has no key.
+    TxKeyNeeded {
+        /// The run.
+        run: String,
+        /// The step, with the number that it would have.
+        step: String,
+    },
+    /// Another execution has recorded a step in its transaction while this one was executing it.
+    TxConflict {
+        /// The run.
+        run: String,
+        /// The step.
+        step: String,
+    },
+    /// The database of a step's transaction has no table for its record.
+    TxTableMissing {
+        /// The run.
+        run: String,
+        /// The step.
+        step: String,
+    },
+    /// There is no transaction to record a step in: it was ended, or none was begun.
+    TxEnded {
+        /// The run.
+        run: String,
+        /// The step.
+        step: String,
+    },
+    /// The database of a step's transaction failed to read or to write its record.
+    TxFailed {
+        /// The run.
+        run: String,
+        /// The step.
+        step: String,
+        /// What was being done.
+        doing: &'static str,
+        /// What the database said.
+        reason: String,
+        /// Whether the same transaction may succeed later without anyone changing anything.
+        transient: bool,
+    },
     /// A value is too large to be recorded.
     TooLarge {
         /// The run.
@@ -525,6 +566,8 @@ impl Fault for CheckpointError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::RunBusy { .. }
+            | Self::TxConflict { .. }
+            | Self::TxFailed { transient: true, .. }
             | Self::Store(
                 StoreError::Failed { .. }
                 | StoreError::Locked { .. }
@@ -589,6 +632,26 @@ impl fmt::Display for CheckpointError {
             Self::BadName { what, name, reason } => {
                 write!(f, "`{name}` cannot name a {what}: {reason}")
             }
+            Self::TxKeyNeeded { run, step } => write!(
+                f,
+                "step `{step}` of run `{run}` is recorded in a transaction and needs `key = ..`: counting its calls would take a second try, after its transaction was rolled back, for another step"
+            ),
+            Self::TxConflict { run, step } => write!(
+                f,
+                "another execution has done step `{step}` of run `{run}` meanwhile, and committed it; roll this transaction back and call again, then the step answers with that record"
+            ),
+            Self::TxTableMissing { run, step } => write!(
+                f,
+                "step `{step}` of run `{run}` cannot be recorded: the database of its transaction has no table `ft_tx_step`; create it once with create_table of ft_runtime::checkpoint::tx::sqlite or ::postgres, or put their TABLE into your migrations"
+            ),
+            Self::TxEnded { run, step } => write!(
+                f,
+                "step `{step}` of run `{run}` has no transaction to be recorded in; begin one before the step, and let its caller end it: a step itself neither commits nor rolls back"
+            ),
+            Self::TxFailed { run, step, doing, reason, .. } => write!(
+                f,
+                "the database failed when {doing} of step `{step}` in run `{run}`: {reason}; roll the transaction back"
+            ),
             Self::TooLarge { run, what, limit } => write!(
                 f,
                 "the value of {what} in run `{run}` is larger than {limit} bytes; record a reference to it (a path, a key) instead of the data"

@@ -262,9 +262,9 @@ impl Shared {
             return Claimed::OtherFunction { recorded: record.function.clone() };
         }
         match record.status {
-            RunStatus::Cancelled => return Claimed::Cancelled,
+            RunStatus::Cancelled if !expired => return Claimed::Cancelled,
             RunStatus::Parked => return Claimed::Parked { recoveries: record.recoveries, now: false },
-            RunStatus::Finished => {
+            RunStatus::Finished | RunStatus::Cancelled => {
                 if !claim.again && !expired {
                     if let Some(refused) = claim.differing(&record.arguments) {
                         return refused;
@@ -300,9 +300,6 @@ impl Shared {
                 if let Some(refused) = claim.differing(&record.arguments) {
                     return refused;
                 }
-                if record.arguments.is_empty() {
-                    record.arguments = claim.arguments.clone();
-                }
                 if record.owner.as_ref().is_some_and(|dead| dead != owner) {
                     if record.recoveries >= claim.max_recoveries {
                         record.status = RunStatus::Parked;
@@ -310,6 +307,9 @@ impl Shared {
                         return Claimed::Parked { recoveries: record.recoveries, now: true };
                     }
                     record.recoveries += 1;
+                }
+                if record.arguments.is_empty() {
+                    record.arguments = claim.arguments.clone();
                 }
             }
         }
@@ -320,7 +320,7 @@ impl Shared {
         }
         record.owner = Some(owner.to_owned());
         record.interrupted = false;
-        record.keep_unfinished = claim.keep_unfinished;
+        record.keep_unfinished = claim.kept();
         record.token = token;
         self.token = token;
         record.attempts += 1;
@@ -348,10 +348,10 @@ impl Shared {
     }
 
     fn put_state(&mut self, state: SaveState, owner: &str) -> Result<(), StoreError> {
-        let run = self.held(&state.lease, owner)?;
         let Some((generation, value)) = state.value.take() else {
             return Ok(());
         };
+        let run = self.held(&state.lease, owner)?;
         let older = run
             .states
             .iter()

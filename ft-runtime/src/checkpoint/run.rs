@@ -15,7 +15,7 @@ use super::record::{Claim, Claimed, Finish, Granted, Lease, Left, millis, unix_n
 use super::store::Store;
 use super::ticket::Ticket;
 use super::value::{Read, Recorded, Seal, check_name, read};
-use super::{Again, Checkpoint, POLICY};
+use super::{Again, Checkpoint, POLICY, failpoint};
 use crate::context::Context;
 use crate::observe::{self, What};
 use crate::outcome::Refusable;
@@ -181,6 +181,7 @@ impl<T, E> RunSession<T, E> {
                 let run = Run::new(&self.call.policy, &run, self.site, store, granted);
                 // From here on the claim is given back whatever happens.
                 let mut held = Held { run: Arc::new(run), finished: false, left: Left::Interrupted };
+                failpoint::pass("claim: acknowledged")?;
                 match held.run.check_steps() {
                     Ok(()) => Ok(Opened::Execute(held)),
                     Err(error) => {
@@ -220,6 +221,7 @@ impl<T, E> RunSession<T, E> {
     /// Hands the result to the store. From here on it is the value that was read back, as it will be answered again.
     fn finish(&self, held: &Held, value: &T) -> Result<(T, Ticket<()>), CheckpointError> {
         held.run.end()?;
+        failpoint::pass("finish: begun")?;
         let policy = &self.call.policy;
         let run = &held.run;
         let about = |error: EnvelopeError| error.about(&run.lease.run, "the result".into(), policy.version);
@@ -235,6 +237,10 @@ impl<T, E> RunSession<T, E> {
     }
 
     fn close(&self, mut held: Held, finished: Result<T, CheckpointError>) -> Result<T, E> {
+        let finished = finished.and_then(|value| {
+            failpoint::pass("finish: acknowledged")?;
+            Ok(value)
+        });
         match &finished {
             Ok(_) => held.finished = true,
             // What could not be written may be another time; what cannot be recorded stays so.

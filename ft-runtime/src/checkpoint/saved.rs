@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use self::cadence::Cadence;
 use self::failure::{Committing, Failure};
-use super::POLICY;
 use super::active::Run;
 use super::around::Around;
 use super::envelope::{self, Envelope, EnvelopeError, Place};
@@ -18,6 +17,7 @@ use super::error::{CheckpointError, StoreError};
 use super::record::{Newest, SaveState, StateRecord, unix_now};
 use super::ticket::Ticket;
 use super::value::{Recorded, Seal};
+use super::{POLICY, failpoint};
 use crate::observe::{self, What};
 use crate::rejected::Rejected;
 use crate::time;
@@ -124,6 +124,7 @@ impl<T: Recorded + Default> Saved<T> {
         for version in &versions {
             match read::<T>(&link, version) {
                 Ok(read) => {
+                    link.run.goes_on_behind(version.steps);
                     value = Some(read);
                     break;
                 }
@@ -290,6 +291,7 @@ impl<T> Saved<T> {
             (self.seal)(&self.value, run.version, &self.link.place(type_name::<T>(), generation), run.store.sealing())
                 .map_err(|error| error.about(run.id(), format!("saved state `{}`", self.link.name), run.version))?;
         self.generation = generation;
+        failpoint::pass("state: sealed")?;
         Ok(sealed.into())
     }
 

@@ -72,6 +72,7 @@ impl Sqlite {
     pub(crate) fn open_as_new_owner(path: &Path) -> Result<Self, StoreError> {
         let path = prepare(path)?;
         let owners = beside(&path, ".owners");
+        mark::refuse_emptied(&beside(&path, ".mark"), &path)?;
         let mut connection = schema::connect(&path, &owners)?;
         // A log that has lost something stays as it is.
         let mark = match Mark::open(beside(&path, ".mark"), &path, &connection) {

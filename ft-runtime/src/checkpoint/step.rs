@@ -12,7 +12,7 @@ use super::inside::{Inside, Nested};
 use super::record::{Appended, Step, StepRecord, unix_now};
 use super::ticket::Ticket;
 use super::value::{Read, Recorded, Seal, check_name, read};
-use super::{Checkpoint, POLICY};
+use super::{Checkpoint, POLICY, failpoint};
 use crate::context::Context;
 use crate::deadline::under;
 use crate::observe::{self, What};
@@ -154,14 +154,14 @@ impl StepCall {
 /// run from being executed by anybody else, even after the run has failed; so drop it, or let it end.
 pub struct StepSession<T, E> {
     plan: Plan,
-    context: Context,
-    policy: Checkpoint,
-    site: Option<&'static Site>,
-    seal: Seal<T>,
-    read: Read<T>,
+    pub(super) context: Context,
+    pub(super) policy: Checkpoint,
+    pub(super) site: Option<&'static Site>,
+    pub(super) seal: Seal<T>,
+    pub(super) read: Read<T>,
     /// How errors are recorded, if they are.
     errors: Option<(Seal<E>, Read<E>)>,
-    reject: fn(Rejected) -> E,
+    pub(super) reject: fn(Rejected) -> E,
 }
 
 impl<T, E: Recorded> StepSession<T, E> {
@@ -254,7 +254,7 @@ impl<T, E> StepSession<T, E> {
         }
     }
 
-    fn begin(&mut self) -> Begun<T, E> {
+    pub(super) fn begin(&mut self) -> Begun<T, E> {
         let mut taken = match std::mem::replace(&mut self.plan, Plan::Plain) {
             Plan::Plain => return Begun::Plain,
             Plan::Nested(nested) => return Begun::Nested(nested),
@@ -315,6 +315,7 @@ impl<T, E> StepSession<T, E> {
     /// Seals the outcome, proves that it can be read back, and hands it to the store, if it is one to record. From here on
     /// it is the one that was read back: what a replay will answer, whatever its `Serialize` leaves out.
     fn hand_over(&self, taken: &mut Taken, outcome: Result<T, E>) -> Result<HandedOver<T, E>, CheckpointError> {
+        failpoint::pass("step: executed")?;
         let run = &taken.run;
         let place = run.place_of(&taken.key, taken.input);
         let (schema, sealing) = (self.policy.version, run.store.sealing());
@@ -343,6 +344,7 @@ impl<T, E> StepSession<T, E> {
             version: run.version.into(),
             at: unix_now(),
         };
+        failpoint::pass("step: sealed")?;
         Ok((read, Some(taken.hand_over(step))))
     }
 
@@ -361,7 +363,7 @@ impl<T, E> StepSession<T, E> {
     }
 
     /// The store has answered a step that an earlier call had handed to it.
-    fn repeated(&self, taken: Taken, appended: Result<Vec<Appended>, StoreError>) -> Result<T, E> {
+    pub(super) fn repeated(&self, taken: Taken, appended: Result<Vec<Appended>, StoreError>) -> Result<T, E> {
         let step = taken.unanswered().map(|step| (Arc::clone(&step.value), step.input));
         match (self.recorded(&taken, appended), step) {
             (Ok(Some(record)), _) => self.settle(taken, &record),
@@ -389,6 +391,7 @@ impl<T, E> StepSession<T, E> {
         taken: &Taken,
         appended: Result<Vec<Appended>, StoreError>,
     ) -> Result<Option<StepRecord>, CheckpointError> {
+        failpoint::pass("step: acknowledged")?;
         match appended?.pop() {
             Some(Appended::Recorded { .. }) => Ok(None),
             Some(Appended::Already(record)) if record.input == taken.input => Ok(Some(record)),
@@ -414,7 +417,7 @@ impl<T, E> fmt::Debug for StepSession<T, E> {
 /// An outcome, and the ticket for its record, if it is to be recorded.
 type HandedOver<T, E> = (Result<T, E>, Option<Ticket<Vec<Appended>>>);
 
-enum Begun<T, E> {
+pub(super) enum Begun<T, E> {
     Plain,
     Nested(Nested),
     Answered(Result<T, E>),

@@ -4,14 +4,19 @@ mod abandoned;
 mod attributes;
 mod backends;
 mod bad_input;
+mod evolve;
 mod in_flight;
 mod inside;
+mod leftover;
 mod log;
+mod messages;
 mod migrated;
 mod migration;
 mod operate;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod oracle;
+mod replay;
 mod retention;
 mod runs;
 mod saved;
@@ -20,6 +25,9 @@ mod sealed;
 mod selects;
 mod sleeps;
 mod sqlite;
+mod tx;
+#[cfg(feature = "postgres")]
+mod tx_postgres;
 mod values;
 
 use std::sync::Arc;
@@ -51,6 +59,12 @@ impl World {
         let mut all = vec![World::of(Kind::Memory(Memory::new())), World::sqlite()];
         all.extend(World::postgres("the stores on Postgres"));
         all
+    }
+
+    /// One of each kind, on a disk that is none where there is such a thing: nothing there has to last.
+    fn in_memory() -> Vec<World> {
+        let worlds = [World::of(Kind::Memory(Memory::new())), World::sqlite()].into_iter();
+        worlds.map(|world| World { scratch: Scratch::in_memory(), ..world }).collect()
     }
 
     fn sqlite() -> World {

@@ -108,7 +108,7 @@ impl RunRecord {
             steps: 0,
             input_len: claim.input.as_ref().map(|input| input.len() as u64),
             output_len: None,
-            keep_unfinished: claim.keep_unfinished,
+            keep_unfinished: claim.kept(),
             created_at: claim.at,
             updated_at: claim.at,
             finished_at: None,

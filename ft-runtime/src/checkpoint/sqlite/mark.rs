@@ -12,6 +12,8 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -20,6 +22,14 @@ use crate::checkpoint::error::StoreError;
 
 const MAGIC: [u8; 4] = *b"FTM1";
 const LEN: usize = 24;
+
+/// No database is smaller; SQLite takes what is for a new one.
+const SMALLEST: u64 = 512;
+
+/// How long a database may stay empty that another process is making.
+const IN_THE_MAKING: Duration = Duration::from_millis(500);
+
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The mark of one store, open for writing.
 #[derive(Debug)]
@@ -54,10 +64,15 @@ impl Mark {
         Ok(mark)
     }
 
-    /// Whether a database that was opened anew holds all that was acknowledged.
+    /// Whether a database that was opened anew is the one that this process knows, and holds all that was acknowledged.
     pub(super) fn check(&mut self, database: &Path, connection: &Connection) -> Result<(), StoreError> {
         let marked = read(&mut self.file);
-        refuse_loss(marked, &counted(connection, database)?, database, &self.path)
+        let counted = counted(connection, database)?;
+        if counted.identity != self.identity {
+            let reason = "another database stands in its place".into();
+            return Err(StoreError::Damaged { path: database.to_owned(), reason });
+        }
+        refuse_loss(marked, &counted, database, &self.path)
     }
 
     /// Notes that so many commits may be acknowledged now.
@@ -82,6 +97,23 @@ impl Drop for Mark {
     fn drop(&mut self) {
         let _ = self.file.sync_data();
     }
+}
+
+/// Refuses a database of which hardly more is left than its name: SQLite would take it for a new one, and everything would
+/// run again. One whose name is gone as well is new indeed: somebody has deleted it.
+pub(super) fn refuse_emptied(mark: &Path, database: &Path) -> Result<(), StoreError> {
+    let is_empty = || database.metadata().is_ok_and(|found| found.len() < SMALLEST);
+    let acknowledged = || File::open(mark).ok().and_then(|mut mark| read(&mut mark)).map_or(0, |(_, commits)| commits);
+    for _ in 0..IN_THE_MAKING.as_millis() / LOOK.as_millis() {
+        if !is_empty() || acknowledged() == 0 {
+            return Ok(());
+        }
+        // Another process may be making it, beside the mark of one that was deleted. It is counted and slept in real
+        // time: no clock of a test moves another process.
+        thread::sleep(LOOK);
+    }
+    let (path, mark) = (database.to_owned(), mark.to_owned());
+    Err(StoreError::CommitsLost { path, mark, acknowledged: acknowledged(), found: 0 })
 }
 
 /// Counts one more commit, in its transaction.

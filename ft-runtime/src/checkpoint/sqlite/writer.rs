@@ -16,6 +16,7 @@ use super::requests::{self, Request};
 use super::schema;
 use super::values::Values;
 use crate::checkpoint::error::StoreError;
+use crate::checkpoint::failpoint;
 use crate::checkpoint::owner::{self, Owner};
 use crate::time;
 
@@ -124,17 +125,21 @@ impl Writer {
             let path = &path;
             move |error| schema::explain(error, path, doing)
         };
+        failpoint::pass("batch: taken")?;
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(failed("beginning a transaction"))?;
         for request in batch {
             request.execute(&transaction, &mut self.hands).map_err(failed("executing a request"))?;
         }
+        failpoint::pass("batch: executed")?;
         #[cfg(test)]
         self.queue.injected_failure().map_err(failed("committing"))?;
         let commits = mark::count(&transaction).map_err(failed("counting its commits"))?;
         transaction.commit().map_err(failed("committing"))?;
+        failpoint::pass("batch: committed")?;
         self.mark.note(commits);
+        failpoint::pass("batch: noted")?;
         #[cfg(test)]
         self.queue.count_commit();
         Ok(())

@@ -207,6 +207,47 @@ fn a_finished_run_answers_until_its_time_is_over_and_then_its_name_is_free() {
 }
 
 #[test]
+fn the_name_of_a_cancelled_run_is_free_again_when_its_time_is_over() {
+    for world in World::all() {
+        let store = world.owner();
+        granted(store.claim(claim("r")).wait().unwrap());
+        let _ = store.append(vec![step("r", 1, "a")]).wait().unwrap();
+        assert_eq!(store.cancel("r", 5000).wait(), Ok(true));
+        let at = |at| Claim { at, again: true, ..claim("r") };
+        let over = 5000 + 3_600_000;
+        assert_eq!(store.claim(at(over - 1)).wait().unwrap(), Claimed::Cancelled);
+        let anew = granted(store.claim(at(over)).wait().unwrap());
+        assert_eq!((anew.token, anew.attempts, anew.incarnation, anew.steps.len()), (2, 1, 2, 0));
+    }
+}
+
+#[test]
+fn a_claim_that_is_parked_takes_none_of_its_arguments() {
+    for world in World::all() {
+        let first = world.owner();
+        granted(first.claim(claim("r")).wait().unwrap());
+        drop(first);
+        let store = world.owner();
+        let arguments = Arguments::default().with("n", Some(InputHash::from_bytes([1; 16])));
+        let parked = store.claim(Claim { arguments, max_recoveries: 0, ..claim("r") }).wait().unwrap();
+        assert_eq!(parked, Claimed::Parked { recoveries: 0, now: true });
+        assert!(store.list(Filter::default()).wait().unwrap()[0].arguments.is_empty());
+    }
+}
+
+#[test]
+fn a_run_that_is_kept_for_ever_says_the_same_everywhere_and_can_be_cancelled() {
+    for world in World::all() {
+        let store = world.owner();
+        granted(store.claim(Claim { keep_unfinished: Duration::MAX, ..claim("r") }).wait().unwrap());
+        let kept = store.list(Filter::default()).wait().unwrap()[0].keep_unfinished;
+        assert_eq!(kept, Duration::from_millis(u64::MAX / 8));
+        assert_eq!(store.cancel("r", 5000).wait(), Ok(true));
+        assert_eq!(store.claim(Claim { at: i64::MAX / 8, ..claim("r") }).wait().unwrap(), Claimed::Cancelled);
+    }
+}
+
+#[test]
 fn a_run_that_goes_again_starts_from_nothing() {
     for world in World::all() {
         let store = world.owner();
@@ -262,8 +303,10 @@ fn a_write_whose_value_was_taken_along_by_an_earlier_one_has_nothing_to_do() {
         let first = state("r", 1, 1, None);
         let second = first.clone();
         store.put_state(first).wait().unwrap();
-        store.put_state(second).wait().unwrap();
+        store.put_state(second.clone()).wait().unwrap();
         assert_eq!(store.states("r", "s").wait().unwrap().len(), 1);
+        store.release(lease("r", 1), 2000, Left::Failed).wait().unwrap();
+        assert_eq!(store.put_state(second).wait(), Ok(()), "whoever holds the run");
     }
 }
 

@@ -99,6 +99,34 @@ fn without_its_mark_the_store_goes_on_from_what_is_left() {
 }
 
 #[test]
+fn a_database_of_which_only_the_name_is_left_is_no_new_store() {
+    let killed = Killed::new();
+    for left in [&b"S"[..], b""] {
+        fs::write(killed.path(), left).unwrap();
+        let refused = steps(&killed.path());
+        assert!(matches!(refused, Err(StoreError::CommitsLost { found: 0, .. })), "{refused:?}");
+    }
+    assert_eq!(fs::read(killed.scratch.join("ft.db-wal")).unwrap(), killed.log, "its log is still there");
+    // Whoever accepts the loss says so.
+    fs::remove_file(killed.scratch.join("ft.db.mark")).unwrap();
+    assert_eq!(steps(&killed.path()), Ok(0));
+}
+
+#[test]
+fn a_store_whose_file_was_exchanged_is_not_gone_on_with_after_a_failure() {
+    let world = World::sqlite();
+    let store = Sqlite::open_as_new_owner(&world.path()).unwrap();
+    let _ = store.claim(Claim::new("r", "work")).wait().unwrap();
+    for name in ["ft.db", "ft.db-wal", "ft.db-shm"] {
+        fs::remove_file(world.scratch.join(name)).unwrap();
+    }
+    store.fail_next_commit();
+    store.claim(Claim::new("s", "work")).wait().unwrap_err();
+    let refused = store.claim(Claim::new("s", "work")).wait();
+    assert!(matches!(refused, Err(StoreError::Damaged { .. })), "{refused:?}");
+}
+
+#[test]
 fn a_new_store_in_the_place_of_a_deleted_one_owes_nothing_to_its_mark() {
     let killed = Killed::new();
     for name in ["ft.db", "ft.db-wal"] {

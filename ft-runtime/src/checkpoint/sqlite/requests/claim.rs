@@ -9,7 +9,8 @@ use super::runs::{forget, output_of, run_columns, run_record};
 use super::steps::steps_of;
 use super::{Ask, Executed, is_senseless, senseless};
 use crate::checkpoint::error::StoreError;
-use crate::checkpoint::record::{Claim, Claimed, Granted, RunStatus, millis};
+use crate::checkpoint::failpoint;
+use crate::checkpoint::record::{Claim, Claimed, Granted, RunStatus};
 use crate::checkpoint::sqlite::writer::Hands;
 
 impl Ask for Claim {
@@ -17,6 +18,9 @@ impl Ask for Claim {
 
     fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<Claimed> {
         let mut claimed = claim(self, db, hands)?;
+        if let Err(error) = failpoint::pass("claim: granted") {
+            return Ok(Err(error));
+        }
         if let Ok(Claimed::Granted(granted)) = &mut claimed {
             match prune(self, granted.token, db, hands) {
                 // Rows of other runs; they stay until they are deleted by hand.
@@ -61,7 +65,7 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
             hands.owner(),
             token as i64,
             claim.at,
-            keep(claim),
+            claim.keep_millis(),
             claim.arguments.to_bytes(),
             input.as_deref()
         ])?;
@@ -77,9 +81,9 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
     let (mut created_at, mut starts_again, mut arguments) = (known.created_at, false, &claim.arguments);
     let mut recoveries = known.recoveries;
     match known.status {
-        RunStatus::Cancelled => return Ok(Ok(Claimed::Cancelled)),
+        RunStatus::Cancelled if !expired => return Ok(Ok(Claimed::Cancelled)),
         RunStatus::Parked => return Ok(Ok(Claimed::Parked { recoveries: known.recoveries, now: false })),
-        RunStatus::Finished => {
+        RunStatus::Finished | RunStatus::Cancelled => {
             if !claim.again && !expired {
                 if let Some(refused) = claim.differing(&known.arguments) {
                     return Ok(Ok(refused));
@@ -147,7 +151,7 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
         created_at,
         claim.at,
         granted.recorded as i64,
-        keep(claim),
+        claim.keep_millis(),
         arguments.to_bytes(),
         recoveries,
         starts_again,
@@ -171,11 +175,6 @@ fn name_input(db: &Connection, claim: &Claim, input: Option<&[u8]>, hands: &Hand
 /// Keeps a run from being claimed until somebody lets it go on.
 fn park(db: &Connection, run: &str) -> rusqlite::Result<()> {
     db.prepare_cached("UPDATE ft_run SET status = 'parked', owner = NULL WHERE run = ?1")?.execute([run]).map(drop)
-}
-
-/// How long the run is kept while it is not finished, in a number to which a time of day can be added.
-fn keep(claim: &Claim) -> i64 {
-    millis(claim.keep_unfinished).min(i64::MAX / 4)
 }
 
 /// A token that was never granted before. `last` is one that was.

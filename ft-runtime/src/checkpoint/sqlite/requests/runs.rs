@@ -171,7 +171,7 @@ fn arguments(row: &Row<'_>, column: usize) -> rusqlite::Result<Arguments> {
 pub(super) fn touch(db: &Connection, run: &str, at: UnixMillis) -> rusqlite::Result<()> {
     const HOUR: i64 = 60 * 60 * 1000;
     db.prepare_cached(
-        "UPDATE ft_run SET updated_at = max(updated_at, ?2), recoveries = 0 \
+        "UPDATE ft_run SET updated_at = iif(updated_at < ?2 - ?3, ?2, updated_at), recoveries = 0 \
          WHERE run = ?1 AND (updated_at < ?2 - ?3 OR recoveries > 0)",
     )?
     .execute(params![run, at, HOUR])

@@ -7,6 +7,7 @@ use rusqlite::{Connection, Rows, params};
 use super::runs::touch;
 use super::{Ask, Executed, Look, count, fence, fenced, file_of, senseless, value};
 use crate::checkpoint::error::StoreError;
+use crate::checkpoint::failpoint;
 use crate::checkpoint::record::{SaveState, StateRecord};
 use crate::checkpoint::sqlite::values::{Files, Values};
 use crate::checkpoint::sqlite::writer::Hands;
@@ -64,6 +65,9 @@ impl Ask for Save {
             return fenced(db, run).map(Err);
         }
         hands.values.named(db, run, value)?;
+        if let Err(error) = failpoint::pass("state: inserted") {
+            return Ok(Err(error));
+        }
         let mut older = db.prepare_cached(concat!(
             "DELETE FROM ft_state WHERE run = ?1 AND name = ?2 AND generation <> ?3 AND generation <> ",
             "(SELECT coalesce(max(generation), -1) FROM ft_state WHERE run = ?1 AND name = ?2 AND generation < ?3 ",
