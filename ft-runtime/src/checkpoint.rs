@@ -86,6 +86,8 @@ mod numbers;
 mod owner;
 mod place;
 mod policy;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod record;
 mod run;
 mod saved;
@@ -101,6 +103,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod url;
 pub mod tx;
 mod value;
 

@@ -5,7 +5,7 @@
 //! processes may open the same file; each has a writer of its own, and SQLite's lock takes turns between them. Reads have a
 //! thread and a connection of their own, which cannot write.
 
-mod callers;
+pub(super) mod callers;
 mod mark;
 mod mounts;
 mod queue;

@@ -15,12 +15,15 @@ use super::error::StoreError;
 #[cfg(feature = "encryption")]
 use super::keys::Keys;
 use super::memory::Memory;
+#[cfg(feature = "postgres")]
+use super::postgres::Postgres;
 use super::record::{
     Collected, Filter, Finding, Fork, Gc, Holder, Import, RunCopy, RunRecord, StateRecord, StepRecord, unix_now,
 };
 use super::sealing::Sealing;
 use super::sqlite::{ReadOnly, Sqlite};
 use super::ticket::Ticket;
+use super::url::without_password;
 use super::value::check_name;
 use crate::context::{Context, Scoped};
 use crate::sync::lock;
@@ -39,7 +42,21 @@ static INSTALLED: Mutex<Option<Store>> = Mutex::new(None);
 /// | URL | store |
 /// |---|---|
 /// | `sqlite:PATH` | an SQLite database; several processes may open it; survives `kill -9` and power cuts |
+/// | `postgres://USER@HOST/DATABASE` | a Postgres database, for many hosts (feature `postgres`); see below |
 /// | `memory:` | gone with the last handle; for tests |
+///
+/// On Postgres the tables are made in a schema of their own at the first opening, and a process keeps its runs by a lease
+/// that it renews: one that is not heard of for `ft_lease` may be taken over, and one that cannot renew stops its own runs
+/// before. What a URL may say beyond what every Postgres client knows (`sslmode`, `sslrootcert`, ..):
+///
+/// | parameter | default | |
+/// |---|---|---|
+/// | `ft_lease` | `30s` | how long a process that died keeps its runs; a shorter one suffers more from a slow network |
+/// | `ft_store_timeout` | `60s` | how long a call waits for a server that is away |
+/// | `ft_schema` | `ft` | where the tables are; a store for each schema |
+///
+/// A process uses up to four connections, which have to be sessions of the server itself: a pooler that hands them round
+/// between transactions will not do. `fsync` and `synchronous_commit` must be on.
 ///
 /// ```
 /// use ft_runtime::checkpoint::{Filter, Store};
@@ -70,6 +87,8 @@ impl Store {
         match Kind::of(url)? {
             Kind::Memory => Ok(Self::from_backend(Arc::new(Memory::new()))),
             Kind::Sqlite(path) => Ok(Self::from_backend(Sqlite::open(path)?)),
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(url) => Ok(Self::from_backend(Postgres::open(url)?)),
         }
     }
 
@@ -83,6 +102,8 @@ impl Store {
         match Kind::of(url)? {
             Kind::Memory => Err(StoreError::NoStore { url: url.to_owned() }),
             Kind::Sqlite(path) => Ok(Self::from_backend(Sqlite::open_existing(path)?)),
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(url) => Ok(Self::from_backend(Postgres::open(url)?)),
         }
     }
 
@@ -103,6 +124,8 @@ impl Store {
         match Kind::of(url)? {
             Kind::Memory => Err(StoreError::NoStore { url: url.to_owned() }),
             Kind::Sqlite(path) => Ok(Self::from_backend(Arc::new(ReadOnly::open(path)?))),
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(url) => Ok(Self::from_backend(Postgres::open(url)?)),
         }
     }
 
@@ -433,6 +456,8 @@ impl Store {
 enum Kind<'a> {
     Memory,
     Sqlite(&'a Path),
+    #[cfg(feature = "postgres")]
+    Postgres(&'a str),
 }
 
 impl<'a> Kind<'a> {
@@ -440,9 +465,13 @@ impl<'a> Kind<'a> {
         if url == "memory:" {
             return Ok(Self::Memory);
         }
+        #[cfg(feature = "postgres")]
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self::Postgres(url));
+        }
         match url.strip_prefix("sqlite:") {
             Some(path) => Ok(Self::Sqlite(Path::new(path.strip_prefix("//").unwrap_or(path)))),
-            None => Err(StoreError::UnknownScheme { url: url.to_owned() }),
+            None => Err(StoreError::UnknownScheme { url: without_password(url) }),
         }
     }
 }

@@ -80,9 +80,9 @@ fn oracle_all_stores_answer_alike_until_every_answer_has_occurred() {
     let mut seed = first;
     loop {
         let ops = sequence(&mut fastrand::Rng::with_seed(seed), LENGTH);
-        match play(&ops) {
+        match play(&ops, World::in_memory) {
             Ok(kinds) => occurred.extend(kinds),
-            Err(found) => panic!("{}", report(seed, shortest(&ops, found))),
+            Err(found) => panic!("{}", report(seed, shortest(&ops, found, World::in_memory))),
         }
         seed += 1;
         let missing: Vec<_> = KINDS.iter().filter(|kind| !occurred.contains(**kind)).collect();
@@ -96,6 +96,25 @@ fn oracle_all_stores_answer_alike_until_every_answer_has_occurred() {
     println!("oracle: stores={} sequences={} answers={}", World::in_memory().len(), seed - first, occurred.len());
 }
 
+/// Fewer sequences, as every commit of a server is synced.
+#[cfg(feature = "postgres")]
+#[test]
+fn oracle_a_store_on_postgres_answers_as_the_one_in_memory() {
+    fn stores() -> Vec<World> {
+        let server = World::postgres("oracle_a_store_on_postgres_answers_as_the_one_in_memory");
+        World::in_memory().into_iter().take(1).chain(server).collect()
+    }
+    for seed in 1..=4 {
+        let ops = sequence(&mut fastrand::Rng::with_seed(seed), LENGTH);
+        if let Err(found) = play(&ops, stores) {
+            panic!("{}", report(seed, shortest(&ops, found, stores)));
+        }
+    }
+}
+
+/// New stores of the kinds that are compared.
+type Stores = fn() -> Vec<World>;
+
 /// Where two stores parted: after which operation, and what each said.
 struct Parted {
     at: usize,
@@ -103,8 +122,8 @@ struct Parted {
 }
 
 /// Plays a sequence on every store, and tells the kinds of answers that occurred.
-fn play(ops: &[Op]) -> Result<BTreeSet<String>, Parted> {
-    let mut actors: Vec<Actor> = World::in_memory().into_iter().map(Actor::new).collect();
+fn play(ops: &[Op], stores: Stores) -> Result<BTreeSet<String>, Parted> {
+    let mut actors: Vec<Actor> = stores().into_iter().map(Actor::new).collect();
     let mut kinds = BTreeSet::new();
     for (at, op) in ops.iter().enumerate() {
         let said: Vec<(Vec<String>, String)> = actors.iter_mut().map(|actor| actor.answer(op)).collect();
@@ -117,7 +136,7 @@ fn play(ops: &[Op]) -> Result<BTreeSet<String>, Parted> {
 }
 
 /// Leaves out of a sequence whatever it parts without.
-fn shortest(ops: &[Op], parted: Parted) -> (Vec<Op>, Parted) {
+fn shortest(ops: &[Op], parted: Parted, stores: Stores) -> (Vec<Op>, Parted) {
     let mut ops = ops[..=parted.at].to_vec();
     let mut parted = parted;
     let mut chunk = ops.len() / 2;
@@ -126,7 +145,7 @@ fn shortest(ops: &[Op], parted: Parted) -> (Vec<Op>, Parted) {
         while from < ops.len() {
             let mut fewer = ops.clone();
             fewer.drain(from..(from + chunk).min(ops.len()));
-            match play(&fewer) {
+            match play(&fewer, stores) {
                 Err(found) => {
                     fewer.truncate(found.at + 1);
                     (ops, parted) = (fewer, found);
