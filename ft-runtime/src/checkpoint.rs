@@ -75,6 +75,8 @@ mod numbers;
 mod owner;
 mod place;
 mod policy;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod record;
 mod run;
 mod saved;

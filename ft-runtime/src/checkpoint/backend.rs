@@ -59,6 +59,13 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// interrupted keeps their number.
     fn release(&self, lease: Lease, at: UnixMillis, left: Left) -> Ticket<()>;
 
+    /// `None` where a claim is kept for as long as its process lives. Otherwise a ticket that is answered, with the reason,
+    /// when the claim is lost or can no longer be vouched for: whoever executes the run has to stop before somebody else may
+    /// begin. If that does not happen before the claim is given back, the answer means nothing.
+    fn lost(&self, _: &Lease) -> Option<Ticket<()>> {
+        None
+    }
+
     /// Runs to go on with, because nobody executes them any more: the one touched longest ago first, then by their ids.
     fn abandoned(&self, abandoned: Abandoned) -> Ticket<Vec<RunRecord>>;
 

@@ -74,6 +74,13 @@ pub enum StoreError {
         /// What it read back as.
         found: String,
     },
+    /// The directory is on a file system that other hosts may share: its locks and its memory do not reach them.
+    NetworkFileSystem {
+        /// The directory.
+        path: PathBuf,
+        /// What the kernel calls it.
+        kind: String,
+    },
     /// The store has fewer commits than were acknowledged: its log was damaged, or left behind when it was copied.
     CommitsLost {
         /// The file.
@@ -91,6 +98,45 @@ pub enum StoreError {
         path: PathBuf,
         /// What SQLite said.
         reason: String,
+    },
+    /// Rows of the database make no sense.
+    DamagedRows {
+        /// The store.
+        store: String,
+        /// Which, and why.
+        reason: String,
+    },
+    /// The URL of a store on a server cannot be used.
+    BadUrl {
+        /// The store, without its password.
+        store: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The schema on the server holds tables of another program.
+    ForeignSchema {
+        /// The store.
+        store: String,
+        /// The schema.
+        schema: String,
+    },
+    /// The server would not promise to survive a power cut.
+    ServerNotPowerSafe {
+        /// The store.
+        store: String,
+        /// The setting that is too weak.
+        setting: &'static str,
+        /// What it is.
+        found: String,
+    },
+    /// This process could not renew its claim in time, so it stopped the run before another one may take it over.
+    LeaseLost {
+        /// The run.
+        run: String,
+        /// The store.
+        store: String,
+        /// How long a claim lasts unless it is renewed.
+        lease: Duration,
     },
     /// Another process has held the write lock for the whole time that this one was ready to wait.
     Locked {
@@ -168,7 +214,7 @@ impl fmt::Display for StoreError {
             Self::UnknownScheme { url } => {
                 write!(
                     f,
-                    "`{url}` (given to Store::open, or in FT_STORE) names no known kind of store; use `sqlite:PATH` or `memory:`"
+                    "`{url}` (given to Store::open, or in FT_STORE) names no known kind of store; use `sqlite:PATH`, `memory:`, or, with the feature `postgres`, `postgres://..`"
                 )
             }
             Self::NotWritable { path, reason } => write!(
@@ -206,6 +252,11 @@ impl fmt::Display for StoreError {
                 "{} would not survive a power cut: `PRAGMA {pragma}` reads `{found}` where `{wanted}` is needed; put the store on a local file system",
                 path.display()
             ),
+            Self::NetworkFileSystem { path, kind } => write!(
+                f,
+                "{} is on a network file system ({kind}), where SQLite cannot keep two hosts apart; choose a local disk with FT_STORE=sqlite:PATH, or Postgres for a store of many hosts",
+                path.display()
+            ),
             Self::CommitsLost { path, mark, acknowledged, found } => write!(
                 f,
                 "the store {} holds {found} of {acknowledged} commits: its log {}-wal was damaged, or left behind when it was copied or restored, and steps recorded there would run again; put the log back, or delete {} to go on without them",
@@ -217,6 +268,23 @@ impl fmt::Display for StoreError {
                 f,
                 "the store {} is damaged: {reason}; stop writing to it and restore it from a backup, or recover what is readable with `sqlite3 .recover`",
                 path.display()
+            ),
+            Self::DamagedRows { store, reason } => write!(
+                f,
+                "the store {store} is damaged: {reason}; find out who writes to its tables, and restore them from a backup"
+            ),
+            Self::BadUrl { store, reason } => write!(f, "the store {store} cannot be used: {reason}"),
+            Self::ForeignSchema { store, schema } => write!(
+                f,
+                "the schema `{schema}` of {store} already holds tables of another program and was left as it is; choose one of its own with `?ft_schema=NAME`"
+            ),
+            Self::ServerNotPowerSafe { store, setting, found } => write!(
+                f,
+                "{store} would not survive a power cut: its setting `{setting}` is `{found}`; turn it on (`ALTER DATABASE .. SET {setting} = on`, or in postgresql.conf)"
+            ),
+            Self::LeaseLost { run, store, lease } => write!(
+                f,
+                "run `{run}` was stopped because its claim on {store} could not be renewed within {lease:?}; nothing more is written, and it goes on from its last record, here or elsewhere, once the store is back"
             ),
             Self::Locked { path, waited } => write!(
                 f,
@@ -425,6 +493,7 @@ impl Fault for CheckpointError {
             | Self::Store(
                 StoreError::Failed { .. }
                 | StoreError::Locked { .. }
+                | StoreError::LeaseLost { .. }
                 | StoreError::RunBusy { .. }
                 | StoreError::DeadlinePassed,
             ) => FaultKind::Transient,

@@ -98,7 +98,7 @@ pub(crate) fn sweep(directory: &Path) -> io::Result<()> {
 }
 
 /// A UUID that no other process start has.
-fn fresh_id() -> String {
+pub(crate) fn fresh_id() -> String {
     use std::hash::{BuildHasher, RandomState};
 
     let mut seed = Sha256::new();

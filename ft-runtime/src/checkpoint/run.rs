@@ -1,8 +1,8 @@
 //! Runs: named executions that are claimed, resumed and finished.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{self, Poll, ready};
 
@@ -94,7 +94,8 @@ impl<T, E> RunSession<T, E> {
     /// # Errors
     ///
     /// The body's own error, which leaves the run resumable; or a [`Rejected::Checkpoint`]. A body that returns `Ok`
-    /// while steps of it are still executing is [`CheckpointError::StepsExecuting`].
+    /// while steps of it are still executing is [`CheckpointError::StepsExecuting`]. Where a claim has to be renewed and
+    /// could not be, the body is dropped before another process may begin: [`StoreError::LeaseLost`].
     pub async fn run<F: Future<Output = Result<T, E>>>(self, body: F) -> Result<T, E> {
         let claimed = async {
             let store = self.store()?;
@@ -110,7 +111,12 @@ impl<T, E> RunSession<T, E> {
             Ok(Opened::Answer(value)) => return Ok(value),
             Err(error) => return Err((self.reject)(error.into())),
         };
-        let value = held.ended(held.context().scope(body).await)?;
+        let lost = held.run.store.backend().lost(&held.run.lease);
+        let outcome = match unless_lost(lost, held.context().scope(body)).await {
+            Ok(outcome) => outcome,
+            Err(error) => return Err((self.reject)(error.into())),
+        };
+        let value = held.ended(outcome)?;
         let finished = match self.finish(&held, &value) {
             Ok((value, ticket)) => ticket.await.map(|()| value).map_err(CheckpointError::from),
             Err(error) => Err(error),
@@ -241,6 +247,20 @@ impl<T, E> fmt::Debug for RunSession<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RunSession").field("call", &self.call).finish_non_exhaustive()
     }
+}
+
+/// What `body` comes to. If the claim is lost before, it is dropped: somebody else may begin to execute it.
+async fn unless_lost<F: Future>(lost: Option<Ticket<()>>, body: F) -> Result<F::Output, StoreError> {
+    let Some(mut lost) = lost else { return Ok(body.await) };
+    let mut body = pin!(body);
+    poll_fn(|cx| {
+        match Pin::new(&mut lost).poll(cx) {
+            // The deadline is the body's to keep.
+            Poll::Pending | Poll::Ready(Ok(()) | Err(StoreError::DeadlinePassed)) => body.as_mut().poll(cx).map(Ok),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        }
+    })
+    .await
 }
 
 enum Opened<T> {

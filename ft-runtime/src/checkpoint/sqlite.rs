@@ -5,8 +5,9 @@
 //! processes may open the same file; each has a writer of its own, and SQLite's lock takes turns between them. Reads have a
 //! thread and a connection of their own, which cannot write.
 
-mod callers;
+pub(super) mod callers;
 mod mark;
+mod mounts;
 mod queue;
 mod reader;
 mod requests;
@@ -266,6 +267,7 @@ fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
     create_directories(parent).map_err(|error| not_writable(parent, error))?;
     // A link to the database is the database.
     let parent = parent.canonicalize().map_err(|error| not_writable(parent, error))?;
+    mounts::refuse_network(&parent)?;
     let path = parent.join(file);
     match path.canonicalize() {
         Ok(path) => Ok(path),

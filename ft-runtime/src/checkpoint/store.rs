@@ -10,6 +10,8 @@ use super::around::Around;
 use super::backend::Backend;
 use super::error::StoreError;
 use super::memory::Memory;
+#[cfg(feature = "postgres")]
+use super::postgres::Postgres;
 use super::record::{Collected, Filter, Fork, Gc, RunRecord, StateRecord, StepRecord, unix_now};
 use super::sqlite::Sqlite;
 use super::ticket::Ticket;
@@ -31,6 +33,7 @@ static INSTALLED: Mutex<Option<Store>> = Mutex::new(None);
 /// | URL | store |
 /// |---|---|
 /// | `sqlite:PATH` | an SQLite database; several processes may open it; survives `kill -9` and power cuts |
+/// | `postgres://USER@HOST/DATABASE` | a Postgres database, for many hosts (feature `postgres`); see below |
 /// | `memory:` | gone with the last handle; for tests |
 ///
 /// ```
@@ -60,6 +63,10 @@ impl Store {
     pub fn open(url: &str) -> Result<Self, StoreError> {
         if url == "memory:" {
             return Ok(Self::from_backend(Arc::new(Memory::new())));
+        }
+        #[cfg(feature = "postgres")]
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self::from_backend(Postgres::open(url)?));
         }
         match url.strip_prefix("sqlite:") {
             Some(path) => {

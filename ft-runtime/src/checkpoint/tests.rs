@@ -13,6 +13,8 @@ mod messages;
 mod migration;
 mod operate;
 mod oracle;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod replay;
 mod retention;
 mod runs;
@@ -24,49 +26,83 @@ mod sqlite;
 use std::sync::Arc;
 
 use super::memory::Memory;
+#[cfg(feature = "postgres")]
+use super::postgres::Postgres;
 use super::scratch::Scratch;
 use super::sqlite::Sqlite;
 use super::{Backend, Store};
 
 /// One kind of store with data of its own.
 struct World {
-    memory: Option<Memory>,
+    kind: Kind,
     scratch: Scratch,
+}
+
+enum Kind {
+    Memory(Memory),
+    Sqlite,
+    /// The URL of a schema of its own.
+    #[cfg(feature = "postgres")]
+    Postgres(String),
 }
 
 impl World {
     /// One of each kind.
-    fn all() -> [World; 2] {
-        [World { memory: Some(Memory::new()), scratch: Scratch::new() }, World::sqlite()]
+    fn all() -> Vec<World> {
+        let mut all = vec![World::of(Kind::Memory(Memory::new())), World::sqlite()];
+        all.extend(World::postgres("the stores on Postgres"));
+        all
     }
 
-    /// One of each kind, on a disk that is none where there is such a thing: nothing there has to last.
+    /// One of each kind without a server, on a disk that is none where there is such a thing: nothing there has to last.
     fn in_memory() -> Vec<World> {
-        let worlds = World::all().into_iter();
-        worlds.map(|world| World { scratch: Scratch::in_memory(), ..world }).collect()
+        let kinds = [Kind::Memory(Memory::new()), Kind::Sqlite];
+        kinds.into_iter().map(|kind| World { kind, scratch: Scratch::in_memory() }).collect()
     }
 
     fn sqlite() -> World {
-        World { memory: None, scratch: Scratch::new() }
+        World::of(Kind::Sqlite)
+    }
+
+    /// `None` where there is no server; then this says aloud that `test` skips it.
+    #[cfg(feature = "postgres")]
+    fn postgres(test: &str) -> Option<World> {
+        Some(World::of(Kind::Postgres(postgres::schema(test)?)))
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    fn postgres(_: &str) -> Option<World> {
+        None
+    }
+
+    fn of(kind: Kind) -> World {
+        World { kind, scratch: Scratch::new() }
     }
 
     /// A new owner of the same data, as another process would be. Dropping it is that process's death.
     fn owner(&self) -> Arc<dyn Backend> {
-        match &self.memory {
-            Some(memory) => Arc::new(memory.second()),
-            None => Arc::new(Sqlite::open_as_new_owner(&self.path()).unwrap()),
+        match &self.kind {
+            Kind::Memory(memory) => Arc::new(memory.second()),
+            Kind::Sqlite => Arc::new(Sqlite::open_as_new_owner(&self.path()).unwrap()),
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(url) => Arc::new(Postgres::open_as_new_owner(url).unwrap()),
         }
     }
 
     /// Hands `requests` to a new owner so that a store that gathers requests executes them in one batch.
     fn in_one_batch<R>(&self, requests: impl FnOnce(&dyn Backend) -> R) -> (R, Arc<dyn Backend>) {
-        match &self.memory {
-            Some(memory) => {
+        match &self.kind {
+            Kind::Memory(memory) => {
                 let store = memory.second();
                 (requests(&store), Arc::new(store))
             }
-            None => {
+            Kind::Sqlite => {
                 let store = Sqlite::open_as_new_owner(&self.path()).unwrap();
+                (store.while_stalled(|| requests(&store)), Arc::new(store))
+            }
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(url) => {
+                let store = Postgres::open_as_new_owner(url).unwrap();
                 (store.while_stalled(|| requests(&store)), Arc::new(store))
             }
         }

@@ -7,7 +7,7 @@ use crate::checkpoint::ticket::{Reply, Ticket, ticket};
 /// Callers in the order in which they came. One that has left takes no place: a loop that gives up again and again does
 /// not fill the memory.
 #[derive(Debug, Default)]
-pub(super) struct Callers {
+pub(in crate::checkpoint) struct Callers {
     waiting: VecDeque<Reply<()>>,
     /// Those who have left are looked for when there are more than this.
     looked: usize,
@@ -18,7 +18,7 @@ const FEW: usize = 64;
 
 impl Callers {
     /// One more waits.
-    pub(super) fn join(&mut self) -> Ticket<()> {
+    pub(in crate::checkpoint) fn join(&mut self) -> Ticket<()> {
         if self.waiting.len() >= self.looked.max(FEW) {
             self.waiting.retain(|caller| !caller.is_deserted());
             self.looked = 2 * self.waiting.len();
@@ -29,7 +29,7 @@ impl Callers {
     }
 
     /// The next ones, for whom there is room now.
-    pub(super) fn next(&mut self, room: usize) -> Vec<Reply<()>> {
+    pub(in crate::checkpoint) fn next(&mut self, room: usize) -> Vec<Reply<()>> {
         let mut next = Vec::new();
         while next.len() < room {
             match self.waiting.pop_front() {
@@ -42,7 +42,7 @@ impl Callers {
     }
 
     /// All of them.
-    pub(super) fn all(&mut self) -> Vec<Reply<()>> {
+    pub(in crate::checkpoint) fn all(&mut self) -> Vec<Reply<()>> {
         std::mem::take(&mut self.waiting).into()
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::World;
 use crate::checkpoint::{
-    Checkpoint, CheckpointError, Fingerprint, InputHash, Recorded, RunCall, Saved, Store, StoreError,
+    Checkpoint, CheckpointError, Claim, Fingerprint, InputHash, Recorded, RunCall, Saved, Store, StoreError,
 };
 use crate::{Error, Rejected, site};
 

@@ -1,0 +1,249 @@
+//! Where a store is, and how to speak to it: the URL.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio_postgres::Config;
+use tokio_postgres::config::SslMode;
+
+use crate::checkpoint::error::StoreError;
+
+/// How long a process keeps its runs after it was last heard of.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// The shortest lease: beyond it, a slow commit would look like a death.
+const SHORTEST_LEASE: Duration = Duration::from_millis(200);
+
+/// How long a request waits for a server that is away.
+const STORE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a server may take to let us in.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a URL says.
+#[derive(Clone, Debug)]
+pub(super) struct Address {
+    /// What to connect to. Its `Debug` leaves the password out.
+    pub(super) config: Config,
+    /// The URL as everybody may see it: without the password.
+    pub(super) shown: String,
+    pub(super) schema: String,
+    pub(super) lease: Duration,
+    pub(super) store_timeout: Duration,
+    pub(super) verify: Verify,
+    /// Authorities to trust instead of those of the system.
+    pub(super) authorities: Option<PathBuf>,
+}
+
+/// What a server's certificate has to prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verify {
+    Nothing,
+    Authority,
+    AuthorityAndName,
+}
+
+impl Address {
+    pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
+        let shown = without_password(url);
+        let bad = |reason: String| StoreError::BadUrl { store: shown.clone(), reason };
+        let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        let (mut lease, mut store_timeout, mut schema) = (LEASE, STORE_TIMEOUT, String::from("ft"));
+        let (mut authorities, mut mode) = (None, "prefer".to_owned());
+        let mut theirs = String::from(base);
+        let mut separator = '?';
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            match name {
+                "ft_lease" | "ft_store_timeout" => {
+                    let told = duration(value)
+                        .ok_or_else(|| bad(format!("`{name}={value}` is no duration; write `30s`, `500ms` or `2m`")))?;
+                    *if name == "ft_lease" { &mut lease } else { &mut store_timeout } = told;
+                }
+                "ft_schema" => schema = value.to_owned(),
+                "sslmode" => mode = value.to_owned(),
+                "sslrootcert" => authorities = Some(PathBuf::from(decoded(value))),
+                _ if name.starts_with("ft_") => {
+                    return Err(bad(format!(
+                        "`{name}` is unknown; there are ft_lease, ft_schema and ft_store_timeout"
+                    )));
+                }
+                _ => {
+                    // Writing to a string does not fail.
+                    let _ = write!(theirs, "{separator}{parameter}");
+                    separator = '&';
+                }
+            }
+        }
+        if lease < SHORTEST_LEASE {
+            return Err(bad(format!("`ft_lease` is {lease:?} and must be {SHORTEST_LEASE:?} or more")));
+        }
+        let plain = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '_';
+        if schema.is_empty() || schema.len() > 63 || !schema.chars().all(plain) || schema.starts_with("pg_") {
+            return Err(bad(format!("`ft_schema={schema}` must be 1 to 63 of the characters a-z, 0-9 and _")));
+        }
+        // The reason never repeats a value, and so no password.
+        let mut config = Config::from_str(&theirs).map_err(|error| bad(chain(&error)))?;
+        let (ssl, verify) = match (&*mode, &authorities) {
+            ("disable", _) => (SslMode::Disable, Verify::Nothing),
+            ("prefer" | "allow", _) => (SslMode::Prefer, Verify::Nothing),
+            // As libpq has it: who names an authority wants it asked.
+            ("require", None) => (SslMode::Require, Verify::Nothing),
+            ("require", Some(_)) | ("verify-ca", _) => (SslMode::Require, Verify::Authority),
+            ("verify-full", _) => (SslMode::Require, Verify::AuthorityAndName),
+            _ => {
+                return Err(bad(format!(
+                    "`sslmode={mode}` is none of disable, allow, prefer, require, verify-ca and verify-full"
+                )));
+            }
+        };
+        config.ssl_mode(ssl);
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(store_timeout);
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("ft");
+        }
+        Ok(Self { config, shown, schema, lease, store_timeout, verify, authorities })
+    }
+}
+
+/// The URL with its password left out, wherever that stands.
+fn without_password(url: &str) -> String {
+    let (base, query) = match url.split_once('?') {
+        Some((base, query)) => (base, Some(query)),
+        None => (url, None),
+    };
+    let mut shown = String::with_capacity(url.len());
+    let (scheme, rest) = base.split_once("://").unwrap_or(("postgres", base));
+    // What a password that is not escaped would hold: the last `@` ends it.
+    let shown_rest = match rest.rsplit_once('@') {
+        Some((user, host)) => format!("{}@{host}", user.split_once(':').map_or(user, |(user, _)| user)),
+        None => rest.to_owned(),
+    };
+    // Writing to a string does not fail.
+    let _ = write!(shown, "{scheme}://{shown_rest}");
+    let mut separator = '?';
+    for parameter in query.unwrap_or_default().split('&') {
+        if !parameter.is_empty() && !parameter.starts_with("password") && !parameter.starts_with("sslpassword") {
+            let _ = write!(shown, "{separator}{parameter}");
+            separator = '&';
+        }
+    }
+    shown
+}
+
+/// `30s`, `500ms`, `2m`.
+fn duration(text: &str) -> Option<Duration> {
+    let unit = text.find(|character: char| !character.is_ascii_digit())?;
+    let (number, unit) = text.split_at(unit);
+    let number: u64 = number.parse().ok()?;
+    let told = match unit {
+        "ms" => Duration::from_millis(number),
+        "s" => Duration::from_secs(number),
+        "m" => Duration::from_secs(number.checked_mul(60)?),
+        _ => return None,
+    };
+    (told <= Duration::from_secs(24 * 60 * 60) && !told.is_zero()).then_some(told)
+}
+
+/// A parameter's value, with `%2F` and the like resolved.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let hex = (*first == b'%').then(|| after.get(..2)).flatten();
+        let byte = hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// An error with what lies below it.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(error) = below {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            // Writing to a string does not fail.
+            let _ = write!(text, ": {more}");
+        }
+        below = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_is_ever_shown() {
+        for url in [
+            "postgres://me:secret@host:5433/db?ft_schema=x",
+            "postgresql://me:se@cret@host/db",
+            "postgres://me:secret@host/db?password=secret&ft_lease=never",
+            "postgres://me@host/db?password=secret&sslmode=secretive",
+        ] {
+            let told = match Address::parse(url) {
+                Ok(address) => format!("{} {address:?}", address.shown),
+                Err(error) => format!("{error} {error:?}"),
+            };
+            assert!(!told.contains("secret@") && !told.contains("=secret&") && !told.contains("cret@"), "{told}");
+            assert!(!without_password(url).contains("secret") || url.contains("secretive"), "{told}");
+        }
+        let shown = Address::parse("postgres://me:secret@host:5433/db?ft_schema=x&sslmode=require").unwrap().shown;
+        assert_eq!(shown, "postgres://me@host:5433/db?ft_schema=x&sslmode=require");
+    }
+
+    #[test]
+    fn what_is_ours_is_read_and_the_rest_is_handed_on() {
+        let url = "postgres://me@a,b/db?ft_lease=500ms&application_name=app&ft_schema=s_1&ft_store_timeout=2m";
+        let address = Address::parse(url).unwrap();
+        assert_eq!((address.lease, address.store_timeout), (Duration::from_millis(500), Duration::from_secs(120)));
+        assert_eq!((&*address.schema, address.config.get_application_name()), ("s_1", Some("app")));
+        assert_eq!(address.config.get_hosts().len(), 2);
+        let plain = Address::parse("postgres://me@a/db").unwrap();
+        assert_eq!((plain.lease, &*plain.schema, plain.verify), (LEASE, "ft", Verify::Nothing));
+    }
+
+    #[test]
+    fn nonsense_in_a_url_is_named() {
+        for (parameter, says) in [
+            ("ft_lease=soon", "`30s`"),
+            ("ft_lease=1ms", "200ms"),
+            ("ft_lease=0s", "`30s`"),
+            ("ft_shema=x", "ft_schema"),
+            ("ft_schema=a-b", "a-z"),
+            ("ft_schema=pg_x", "a-z"),
+            ("sslmode=yes", "verify-full"),
+            ("nonsense=1", "nonsense"),
+        ] {
+            let error = Address::parse(&format!("postgres://me@host/db?{parameter}")).unwrap_err();
+            assert!(error.to_string().contains(says), "{parameter}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_modes_of_tls_mean_what_they_mean_to_libpq() {
+        let of = |query: &str| {
+            let address = Address::parse(&format!("postgres://h/db?{query}")).unwrap();
+            (address.config.get_ssl_mode(), address.verify)
+        };
+        assert_eq!(of(""), (SslMode::Prefer, Verify::Nothing));
+        assert_eq!(of("sslmode=disable"), (SslMode::Disable, Verify::Nothing));
+        assert_eq!(of("sslmode=require"), (SslMode::Require, Verify::Nothing));
+        assert_eq!(of("sslmode=require&sslrootcert=a%2Fb"), (SslMode::Require, Verify::Authority));
+        assert_eq!(of("sslmode=verify-ca"), (SslMode::Require, Verify::Authority));
+        assert_eq!(of("sslmode=verify-full"), (SslMode::Require, Verify::AuthorityAndName));
+        let authorities = Address::parse("postgres://h/db?sslrootcert=a%2Fb").unwrap().authorities;
+        assert_eq!(authorities, Some(PathBuf::from("a/b")));
+    }
+}
