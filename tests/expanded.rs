@@ -58,6 +58,7 @@ pairs! {
     retry: "retry", "retry.rs", "retry-expanded.rs";
     stack: "stack", "stack.rs", "stack-expanded.rs";
     timeout: "timeout", "timeout.rs", "timeout-expanded.rs";
+    tx: "tx", "tx.rs", "tx-expanded.rs";
 }
 
 fn compare(name: &str) {

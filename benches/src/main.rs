@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p ft-benches -- overhead [PATTERN]    instructions and allocations of one call
 //! cargo run --release -p ft-benches -- contended [PATTERN]   many threads and tasks on one policy
+//! cargo run --release -p ft-benches -- store [PATTERN]       durable records, beside the database and the disk alone
 //! cargo run --release -p ft-benches -- size                  bytes of futures and services
 //! ```
 //!
@@ -35,6 +36,16 @@
 //! round, so that a machine that is busy for a while is busy for all of them; the ratios hold, the times are only as
 //! good as the machine was quiet.
 
+//!
+//! # Reading `store`
+//!
+//! `case  who  per_second  p50_us  p99_us  ratio_to_raw  quartiles`. A case is so many producers that each record one step
+//! of 200 bytes after the other. The rate is the median over the rounds, and the ratio is that of two rates in the same
+//! round, its median and its quartiles: the disk of a shared machine has phases, and only ratios outlive them. `raw` is
+//! the same database with the same settings and a table of nothing but values; `fdatasync` an append to a file and its
+//! sync, the floor of all of them. `FT_BENCH_DIR` chooses the disk; on a file system in memory a sync costs nothing, and
+//! the figures say nothing. What a mark that is not due costs, `overhead mark` says.
+
 mod alloc;
 mod bulkhead;
 mod callgrind;
@@ -50,6 +61,7 @@ mod rate_limiter;
 mod retry;
 mod size;
 mod stack;
+mod store;
 mod timeout;
 mod work;
 
@@ -63,6 +75,8 @@ fn main() -> ExitCode {
         ["overhead", pattern] => callgrind::overhead(pattern),
         ["contended"] => contended(""),
         ["contended", pattern] => contended(pattern),
+        ["store"] => store::run(""),
+        ["store", pattern] => store::run(pattern),
         ["size"] => {
             size::run(&meter::runtime(), |sizes| {
                 work::sizes(sizes);
@@ -86,7 +100,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         _ => {
-            eprintln!("usage: ft-benches overhead [PATTERN] | contended [PATTERN] | size");
+            eprintln!("usage: ft-benches overhead [PATTERN] | contended [PATTERN] | store [PATTERN] | size");
             ExitCode::FAILURE
         }
     }
@@ -105,6 +119,7 @@ fn every_case(meter: &mut meter::Meter) {
     coalesce::measure(meter);
     chaos::measure(meter);
     stack::measure(meter);
+    store::measure(meter);
 }
 
 fn contended(pattern: &str) -> ExitCode {

@@ -175,6 +175,32 @@ pub use ft_macros::failover;
 /// # }
 /// ```
 ///
+/// What writes to a database of yours is done exactly once, if it is recorded in the same transaction:
+///
+/// ```
+/// use ft_runtime::checkpoint::tx::sqlite;                   // or `postgres`, with the feature of that name
+/// use ft_runtime::{Error, checkpoint};
+/// use rusqlite::{Connection, Transaction};
+///
+/// #[checkpoint(tx, key = order)]
+/// fn debit(tx: &Transaction<'_>, order: u64, cents: i64) -> Result<(), Error<rusqlite::Error>> {
+///     tx.execute("UPDATE account SET cents = cents - ?1", [cents]).map_err(Error::Failed)?;
+///     Ok(())
+/// }
+///
+/// # #[checkpoint(run = format!("order-{order}"), skip(bank))]
+/// fn pay(bank: &mut Connection, order: u64) -> Result<(), Error<rusqlite::Error>> {
+///     let tx = bank.transaction().map_err(Error::Failed)?;
+///     debit(&tx, order, 500)?;
+///     tx.commit().map_err(Error::Failed)                    // from here on it is done and recorded, or neither
+/// }
+/// # let mut bank = Connection::open_in_memory().unwrap();
+/// # bank.execute_batch("CREATE TABLE account (cents INTEGER); INSERT INTO account VALUES (500)").unwrap();
+/// # sqlite::create_table(&bank).unwrap();
+/// # ft_runtime::Store::open("memory:").unwrap().scope_blocking(|| pay(&mut bank, 1)).unwrap();
+/// # assert_eq!(bank.query_row("SELECT cents FROM account", [], |row| row.get::<_, i64>(0)), Ok(0));
+/// ```
+///
 /// # Keys
 ///
 /// | key | on | meaning |
@@ -189,7 +215,9 @@ pub use ft_macros::failover;
 /// | `keep_unfinished = 30d` | a run | how long a run that failed or died is kept since it was last touched: 90 days |
 /// | `max_recoveries = 3` | a run | how often a run that dies is begun again before it is parked: 10 |
 /// | `record_err = true` | a step | its `Err` is recorded as well, and answered again |
+/// | `tx`, `tx = parameter` | a step | it is recorded in the transaction that is passed as `tx`, or as that parameter; needs `key`. See [`checkpoint::tx`](crate::checkpoint::tx) |
 /// | `version = 2` | all | the version of the code; a run of another version is refused |
+/// | `migrate = path` | all | makes what an older version recorded into a value of this one: `fn(from: u16, Value) -> Result<Value, ValueError>`; a run takes over what an older version left unfinished |
 /// | `require_run = true` | a step | outside of a run it is an error instead of a plain call |
 /// | `name = ".."` | all | what the run or step is recorded as, in place of the function's name: survives a renaming |
 /// | `crate = path` | all | where `ft_runtime` is found |
@@ -203,6 +231,9 @@ pub use ft_macros::failover;
 ///   is recorded under the name of its parameter.
 /// - **Only `Ok` is recorded**, unless `record_err = true` says otherwise: an `Err` is executed again, so what the run decides
 ///   on it may come out otherwise.
+/// - **A new `version` with `migrate`** reads what an older one recorded (steps, results, states) through its function, which
+///   gets the version that recorded it and a [`Value`](crate::checkpoint::Value) that describes itself. It has to know every
+///   version that still has values in the store; what it returns is not written back.
 /// - **Waits and races**: [`checkpoint::sleep`](crate::checkpoint::sleep()) waits until a recorded moment, across restarts;
 ///   [`checkpoint::select`](crate::checkpoint::select()) records who won.
 /// - **By hand**: [`Store`](crate::Store) lists, cancels, resumes, forks and deletes runs.
@@ -211,7 +242,7 @@ pub use ft_macros::failover;
 /// - **A step takes its run when it is called**, not when it is polled: `join!(a(), b())` is deterministic and
 ///   `tokio::spawn(step())` stays in its run. `tokio::spawn(async { step().await })` and `spawn_blocking` call it
 ///   elsewhere, as a plain call: carry the run over with [`Context::current`](crate::Context::current).
-/// - **Inside a step, steps are plain calls**, recorded with it. `#[retry]` around several steps calls them again under
+/// - **Inside a step, steps are plain calls**, recorded with it, unless they are recorded in a transaction. `#[retry]` around several steps calls them again under
 ///   the same keys, which is refused: put it on each step, or on the run.
 #[cfg(feature = "checkpoint")]
 pub use ft_macros::checkpoint;

@@ -27,6 +27,7 @@ fn plays_its_part() {
         "stubborn" => crate::stubborn::program(&dir),
         "crowd" => crate::crowd::program(&dir),
         "zombie" => crate::zombies::program(&dir),
+        "tx" => crate::tx::program(&dir),
         "raw" => crate::recorder::raw_program(&dir),
         other => panic!("no such part: {other}"),
     }

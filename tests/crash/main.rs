@@ -3,7 +3,8 @@
 //! Each kind of crash is a module; those in `tests/mutations/` turn them red. `kill9` ends the process at
 //! random moments, `failpoints` and `sick` at chosen ones, and make what it asks for fail; `powercut` takes away what was
 //! not synced as well; `bitflips` and `files` damage what is stored; `zombies`, `crowd` and `clock` are about who else is
-//! there, and when; `postgres` is the same there. `corpus` reads what earlier versions wrote.
+//! there, and when; `postgres` is the same there. `tx` ends the process around the commits of the
+//! caller's own database. `corpus` reads what earlier versions wrote.
 //!
 //! `FT_CRASH_CYCLES` sets how long they look (default 40; CI 200; thousands in `.ci/long`), `FT_CRASH_SEED` where
 //! they begin. A failure prints its seed.
@@ -23,6 +24,7 @@ mod powercut;
 mod recorder;
 mod sick;
 mod stubborn;
+mod tx;
 mod work;
 mod zombies;
 

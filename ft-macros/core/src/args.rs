@@ -3,9 +3,9 @@
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt as _;
-use syn::parse::{Parse as _, ParseStream, Parser as _};
+use syn::parse::{End, Parse as _, ParseStream, Parser as _};
 use syn::spanned::Spanned as _;
-use syn::{BinOp, Expr, Ident, LitStr, Pat, Path, Token};
+use syn::{BinOp, Expr, ExprPath, Ident, LitStr, Pat, Path, Token};
 
 use crate::bind::constant;
 use crate::duration;
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     pub(crate) judgement: Vec<(Ident, TokenStream)>,
     /// Everything that no attribute reserves: methods of the policy.
     pub(crate) setters: Vec<(Ident, Expr)>,
-    /// `run`, `key`, `state`, `to`, ..: words that this attribute reserves.
+    /// `run`, `key`, `state`, `tx`, `to`, ..: words that this attribute reserves.
     reserved: Vec<(Ident, Expr)>,
 }
 
@@ -52,6 +52,11 @@ impl Args {
     /// The value of a reserved word, with the word itself for its span.
     pub(crate) fn reserved(&self, word: &str) -> Option<(&Ident, &Expr)> {
         self.reserved.iter().find(|(key, _)| key == word).map(|(key, value)| (key, value))
+    }
+
+    /// The parameter that is the transaction of a step: `tx`, `tx = parameter`.
+    pub(crate) fn tx(&self) -> Option<&Ident> {
+        self.reserved("tx").and_then(|(_, value)| lone_ident(value))
     }
 }
 
@@ -109,6 +114,16 @@ impl Reader<'_> {
             let word = input.fork().parse::<Ident>()?;
             if word == "clone" || word == "skip" {
                 return self.names(input);
+            }
+        }
+        if input.peek(Ident) && (input.peek2(Token![,]) || input.peek2(End)) {
+            let word = input.fork().parse::<Ident>()?;
+            if self.policy.stands_alone(&word.to_string()) {
+                input.parse::<Ident>()?;
+                self.once(&word);
+                let value = Expr::Path(ExprPath { attrs: Vec::new(), qself: None, path: word.clone().into() });
+                self.args.reserved.push((word, value));
+                return Ok(());
             }
         }
         let start = input.span();

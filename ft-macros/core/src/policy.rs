@@ -18,6 +18,8 @@ pub(crate) struct Policy {
     pub(crate) judges: bool,
     /// What to do instead, where it means nothing on a blocking function.
     pub(crate) blocking: Option<&'static str>,
+    /// Keys whose values are functions: constants, although they are not called as those are.
+    pub(crate) function_keys: &'static [&'static str],
     /// Keys whose setters cannot be `const`.
     pub(crate) runtime_keys: &'static [&'static str],
     /// Bare words for values: key, word, path below the runtime's root.
@@ -52,6 +54,7 @@ static POLICIES: &[Policy] = &[
         .judges()
         .words(&[("prefer", "order", "Prefer::Order"), ("prefer", "sticky", "Prefer::Sticky")]),
     Policy::new("checkpoint", "Checkpoint", Shape::Checkpoint)
+        .function_keys(&["migrate"])
         .runtime_keys(&["every"])
         .words(&[("again", "always", "Again::Always"), ("again", "after_keep", "Again::AfterKeep")]),
     Policy::new("timeout", "Timeout", Shape::Once)
@@ -85,9 +88,15 @@ impl Policy {
             keyed: false,
             judges: false,
             blocking: None,
+            function_keys: &[],
             runtime_keys: &[],
             words: &[],
         }
+    }
+
+    const fn function_keys(mut self, keys: &'static [&'static str]) -> Self {
+        self.function_keys = keys;
+        self
     }
 
     const fn runtime_keys(mut self, keys: &'static [&'static str]) -> Self {
@@ -140,11 +149,16 @@ impl Policy {
         match word {
             "key" => self.keyed || matches!(self.shape, Shape::Checkpoint | Shape::Share),
             "max_keys" => self.keyed,
-            "run" | "state" | "record_err" => self.shape == Shape::Checkpoint,
+            "run" | "state" | "record_err" | "tx" => self.shape == Shape::Checkpoint,
             "to" => matches!(self.shape, Shape::Candidates | Shape::Instead),
             "with" | "value" => self.shape == Shape::Instead,
             _ => false,
         }
+    }
+
+    /// Whether this word may stand without a value, and means itself then: `tx` is `tx = tx`.
+    pub(crate) fn stands_alone(&self, word: &str) -> bool {
+        word == "tx" && self.reserves(word)
     }
 
     /// Whether this word is a setter here, although others reserve it.

@@ -8,7 +8,7 @@ use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{Attribute, FnArg, LitStr, Meta, Path, ReturnType, Type};
+use syn::{Attribute, Expr, FnArg, LitStr, Meta, Path, ReturnType, Type};
 
 use crate::args::{self, Args};
 use crate::call::{Body, Call};
@@ -146,6 +146,9 @@ fn fold(policy: &'static Policy, args: TokenStream, mut func: Func) -> TokenStre
     let retried = layers.iter().any(|layer| layer.policy.shape == Shape::Loop);
     let supplied = Supplied::take(&mut func.sig, checkpoint, retried, &mut errors);
     check(&layers, &supplied, &mut errors);
+    if let Some(tx) = checkpoint.and_then(Args::tx) {
+        shape_step::check_transaction(tx, &func.sig, &mut errors);
+    }
     if let Some((Kind::Sync, _)) = flow {
         for Layer { policy, span, .. } in &layers {
             if let Some(instead) = policy.blocking {
@@ -186,6 +189,10 @@ fn check(layers: &[Layer], supplied: &Supplied, errors: &mut Errors) {
             "one function is one run or one step: a second `#[checkpoint]` goes on a function of its own",
         );
     }
+    if let Some((word, name)) = args.reserved("tx") {
+        check_tx(word, name, args, layers, errors);
+        return;
+    }
     match (args.reserved("run"), &supplied.saved) {
         (Some(_), _) => {
             if let Some((key, _)) = args.reserved("key") {
@@ -223,6 +230,44 @@ fn check(layers: &[Layer], supplied: &Supplied, errors: &mut Errors) {
                     );
                 }
             }
+        }
+    }
+}
+
+/// What does not go with a step in a transaction.
+fn check_tx(word: &Ident, name: &Expr, args: &Args, layers: &[Layer], errors: &mut Errors) {
+    if args.tx().is_none() {
+        errors.at(name.span(), "`tx` names a parameter: `tx = transaction`");
+    }
+    if args.reserved("run").is_some() {
+        errors.at(word.span(), "`tx` belongs to a step: put what writes in the transaction into a function of its own");
+    } else if args.reserved("key").is_none() {
+        errors.at(
+            word.span(),
+            "a step in a transaction needs `key = ..`, what is done once in a run: counting its calls would take a second try, after its transaction was rolled back, for another step",
+        );
+    }
+    if let Some((word, _)) = args.reserved("record_err") {
+        errors.at(
+            word.span(),
+            "an `Err` rolls its transaction back, and its record with it: `record_err` does not go with `tx`",
+        );
+    }
+    if let Some((word, _)) = args.reserved("state") {
+        errors.at(word.span(), "a saved state belongs to a run, and `tx` to a step");
+    }
+    for layer in layers {
+        let name = layer.policy.attribute;
+        match layer.policy.shape {
+            Shape::Loop | Shape::Candidates | Shape::Race | Shape::Instead => errors.at(
+                layer.span,
+                format!("what a failed attempt wrote is still in the transaction: put `#[{name}]` on the function that begins it, so that each attempt has one of its own"),
+            ),
+            Shape::Share => errors.at(
+                layer.span,
+                format!("each caller has a transaction of its own: put `#[{name}]` on the function that begins it"),
+            ),
+            Shape::Once | Shape::Checkpoint => {}
         }
     }
 }

@@ -183,12 +183,21 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A recorded step is damaged.
+    /// A recorded step is damaged, or is encrypted with a key that the handle was not given.
     Unreadable {
         /// The run.
         run: String,
         /// The step.
         step: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The keys to encrypt with cannot be used.
+    BadKeys {
+        /// Where they come from.
+        from: &'static str,
+        /// What is wrong, without the keys.
+        reason: String,
     },
     /// Reading, writing or syncing failed.
     Failed {
@@ -309,9 +318,8 @@ impl fmt::Display for StoreError {
             }
             Self::RunExists { run } => write!(f, "run `{run}` is there already; choose another name, or delete it"),
             Self::BadName { name: _, reason } => f.write_str(reason),
-            Self::Unreadable { run, step } => {
-                write!(f, "step `{step}` of run `{run}` is damaged and was not copied; restore the store from a backup")
-            }
+            Self::Unreadable { run: _, step: _, reason } => write!(f, "nothing was copied: {reason}"),
+            Self::BadKeys { from, reason } => write!(f, "the keys in {from} cannot be used: {reason}"),
             Self::Failed { store, doing, reason } => write!(f, "{doing} failed on the store {store}: {reason}"),
             Self::DeadlinePassed => f.write_str(
                 "the deadline of the caller passed before the store answered; what it was asked to do is still done, and the next call finds it",
@@ -423,6 +431,47 @@ pub enum CheckpointError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A step in a transaction has no key.
+    TxKeyNeeded {
+        /// The run.
+        run: String,
+        /// The step, with the number that it would have.
+        step: String,
+    },
+    /// Another execution has recorded a step in its transaction while this one was executing it.
+    TxConflict {
+        /// The run.
+        run: String,
+        /// The step.
+        step: String,
+    },
+    /// The database of a step's transaction has no table for its record.
+    TxTableMissing {
+        /// The run.
+        run: String,
+        /// The step.
+        step: String,
+    },
+    /// There is no transaction to record a step in: it was ended, or none was begun.
+    TxEnded {
+        /// The run.
+        run: String,
+        /// The step.
+        step: String,
+    },
+    /// The database of a step's transaction failed to read or to write its record.
+    TxFailed {
+        /// The run.
+        run: String,
+        /// The step.
+        step: String,
+        /// What was being done.
+        doing: &'static str,
+        /// What the database said.
+        reason: String,
+        /// Whether the same transaction may succeed later without anyone changing anything.
+        transient: bool,
+    },
     /// A value is too large to be recorded.
     TooLarge {
         /// The run.
@@ -483,6 +532,33 @@ pub enum CheckpointError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A recorded value is encrypted with a key that the store handle was not given.
+    KeyMissing {
+        /// The run.
+        run: String,
+        /// What the value belongs to.
+        what: String,
+        /// The id of the key.
+        key: u32,
+        /// The ids of those that the handle was given.
+        known: Vec<u32>,
+    },
+    /// A recorded value cannot be opened with the key that the store handle has under its id.
+    WrongKey {
+        /// The run.
+        run: String,
+        /// What the value belongs to.
+        what: String,
+        /// The id of the key.
+        key: u32,
+    },
+    /// A recorded value is not encrypted, and the store handle has keys.
+    NotEncrypted {
+        /// The run.
+        run: String,
+        /// What the value belongs to.
+        what: String,
+    },
 }
 
 impl Fault for CheckpointError {
@@ -490,6 +566,8 @@ impl Fault for CheckpointError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::RunBusy { .. }
+            | Self::TxConflict { .. }
+            | Self::TxFailed { transient: true, .. }
             | Self::Store(
                 StoreError::Failed { .. }
                 | StoreError::Locked { .. }
@@ -554,6 +632,26 @@ impl fmt::Display for CheckpointError {
             Self::BadName { what, name, reason } => {
                 write!(f, "`{name}` cannot name a {what}: {reason}")
             }
+            Self::TxKeyNeeded { run, step } => write!(
+                f,
+                "step `{step}` of run `{run}` is recorded in a transaction and needs `key = ..`: counting its calls would take a second try, after its transaction was rolled back, for another step"
+            ),
+            Self::TxConflict { run, step } => write!(
+                f,
+                "another execution has done step `{step}` of run `{run}` meanwhile, and committed it; roll this transaction back and call again, then the step answers with that record"
+            ),
+            Self::TxTableMissing { run, step } => write!(
+                f,
+                "step `{step}` of run `{run}` cannot be recorded: the database of its transaction has no table `ft_tx_step`; create it once with create_table of ft_runtime::checkpoint::tx::sqlite or ::postgres, or put their TABLE into your migrations"
+            ),
+            Self::TxEnded { run, step } => write!(
+                f,
+                "step `{step}` of run `{run}` has no transaction to be recorded in; begin one before the step, and let its caller end it: a step itself neither commits nor rolls back"
+            ),
+            Self::TxFailed { run, step, doing, reason, .. } => write!(
+                f,
+                "the database failed when {doing} of step `{step}` in run `{run}`: {reason}; roll the transaction back"
+            ),
             Self::TooLarge { run, what, limit } => write!(
                 f,
                 "the value of {what} in run `{run}` is larger than {limit} bytes; record a reference to it (a path, a key) instead of the data"
@@ -577,6 +675,33 @@ impl fmt::Display for CheckpointError {
                 f,
                 "{what} of run `{run}` is damaged: {reason}; restore the store from a backup, or delete the run to start it again from nothing"
             ),
+            Self::KeyMissing { run, what, key, known } => write!(
+                f,
+                "{what} of run `{run}` is encrypted with key {key}, and the store was opened with {}; give it that key with Store::encrypt (`Keys::and`), or in FT_STORE_KEY",
+                Ids(known)
+            ),
+            Self::WrongKey { run, what, key } => write!(
+                f,
+                "{what} of run `{run}` is encrypted with key {key} and does not open with what was given under that id: it is another key, or somebody without it has written the value; give the right key, or restore the store from a backup"
+            ),
+            Self::NotEncrypted { run, what } => write!(
+                f,
+                "{what} of run `{run}` is not encrypted, and the store was opened with keys; if it was recorded before there were any, read it with `Keys::and_plain`, else somebody without a key has written it"
+            ),
+        }
+    }
+}
+
+/// Keys that are known, by their ids.
+struct Ids<'a>(&'a [u32]);
+
+impl fmt::Display for Ids<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<String> = self.0.iter().map(u32::to_string).collect();
+        match ids.len() {
+            0 => f.write_str("none"),
+            1 => write!(f, "key {}", ids[0]),
+            _ => write!(f, "keys {}", ids.join(", ")),
         }
     }
 }

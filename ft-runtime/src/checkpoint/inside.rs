@@ -59,6 +59,20 @@ impl Nested {
         Arc::clone(&self.inside)
     }
 
+    /// Its key, behind those of the steps around it; a control character, which is in no key, stands between them.
+    pub(super) fn path(&self) -> String {
+        self.inside.path.replace(SEPARATOR, "\u{1f}")
+    }
+
+    pub(super) fn input(&self) -> InputHash {
+        self.input
+    }
+
+    /// Whether it has a number, and no key.
+    pub(super) fn is_counted(&self) -> bool {
+        self.number.is_some()
+    }
+
     pub(super) fn end<T, E>(mut self, outcome: Result<T, E>) -> Result<T, E> {
         self.ended = outcome.is_ok();
         outcome

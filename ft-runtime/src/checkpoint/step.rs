@@ -107,9 +107,9 @@ impl StepCall {
         StepSession {
             plan: self.plan.unwrap_or(Plan::Plain),
             context: self.context,
-            schema: self.policy.version,
+            policy: self.policy,
             site: self.site,
-            seal: envelope::seal::<R::Value>,
+            seal: envelope::seal_with::<R::Value>,
             read: read::<R::Value>,
             errors: None,
             reject: <R::Error as FromRejected>::from_rejected,
@@ -154,14 +154,14 @@ impl StepCall {
 /// run from being executed by anybody else, even after the run has failed; so drop it, or let it end.
 pub struct StepSession<T, E> {
     plan: Plan,
-    context: Context,
-    schema: u16,
-    site: Option<&'static Site>,
-    seal: Seal<T>,
-    read: Read<T>,
+    pub(super) context: Context,
+    pub(super) policy: Checkpoint,
+    pub(super) site: Option<&'static Site>,
+    pub(super) seal: Seal<T>,
+    pub(super) read: Read<T>,
     /// How errors are recorded, if they are.
     errors: Option<(Seal<E>, Read<E>)>,
-    reject: fn(Rejected) -> E,
+    pub(super) reject: fn(Rejected) -> E,
 }
 
 impl<T, E: Recorded> StepSession<T, E> {
@@ -254,7 +254,7 @@ impl<T, E> StepSession<T, E> {
         }
     }
 
-    fn begin(&mut self) -> Begun<T, E> {
+    pub(super) fn begin(&mut self) -> Begun<T, E> {
         let mut taken = match std::mem::replace(&mut self.plan, Plan::Plain) {
             Plan::Plain => return Begun::Plain,
             Plan::Nested(nested) => return Begun::Nested(nested),
@@ -295,12 +295,13 @@ impl<T, E> StepSession<T, E> {
     fn open(&self, sealed: &[u8], taken: &Taken, input: InputHash) -> Result<Result<T, E>, CheckpointError> {
         let (run, what) = (taken.run.id(), || format!("step `{}`", taken.key));
         let place = taken.run.place_of(&taken.key, input);
-        let about = |error: EnvelopeError| error.about(run, what(), self.schema);
-        if !Envelope::parse(sealed, &place).map_err(about)?.is_error() {
-            return (self.read)(sealed, self.schema, &place).map(Ok).map_err(about);
+        let about = |error: EnvelopeError| error.about(run, what(), self.policy.version);
+        let envelope = Envelope::open(sealed, &place, taken.run.store.sealing()).map_err(about)?;
+        if !envelope.is_error() {
+            return (self.read)(&envelope, &self.policy).map(Ok).map_err(about);
         }
         match self.errors {
-            Some((_, read)) => read(sealed, self.schema, &place).map(Err).map_err(about),
+            Some((_, read)) => read(&envelope, &self.policy).map(Err).map_err(about),
             None => Err(CheckpointError::Decode {
                 run: run.into(),
                 what: what(),
@@ -317,10 +318,11 @@ impl<T, E> StepSession<T, E> {
         failpoint::pass("step: executed")?;
         let run = &taken.run;
         let place = run.place_of(&taken.key, taken.input);
-        let about = |error: EnvelopeError| error.about(run.id(), format!("step `{}`", taken.key), self.schema);
+        let (schema, sealing) = (self.policy.version, run.store.sealing());
+        let about = |error: EnvelopeError| error.about(run.id(), format!("step `{}`", taken.key), schema);
         let sealed = match (&outcome, self.errors) {
-            (Ok(value), _) => (self.seal)(value, self.schema, &place).map_err(about)?,
-            (Err(error), Some((seal, _))) => match seal(error, self.schema, &place) {
+            (Ok(value), _) => (self.seal)(value, schema, &place, sealing).map_err(about)?,
+            (Err(error), Some((seal, _))) => match seal(error, schema, &place, sealing) {
                 Ok(sealed) => sealed,
                 Err(EnvelopeError::Encode { .. }) => return Ok((outcome, None)),
                 Err(error) => return Err(about(error)),
@@ -328,14 +330,15 @@ impl<T, E> StepSession<T, E> {
             (Err(_), None) => return Ok((outcome, None)),
         };
         let not_round_trip = |error: EnvelopeError| error.not_round_trip(run.id(), &taken.key);
+        let envelope = Envelope::open(&sealed, &place, sealing).map_err(not_round_trip)?;
         let read = match (outcome, self.errors) {
-            (Err(_), Some((_, read))) => Err(read(&sealed, self.schema, &place).map_err(not_round_trip)?),
-            _ => Ok((self.read)(&sealed, self.schema, &place).map_err(not_round_trip)?),
+            (Err(_), Some((_, read))) => Err(read(&envelope, &self.policy).map_err(not_round_trip)?),
+            _ => Ok((self.read)(&envelope, &self.policy).map_err(not_round_trip)?),
         };
         let step = Step {
             lease: run.lease.clone(),
             key: Arc::clone(&taken.key),
-            schema: self.schema,
+            schema,
             input: taken.input,
             value: sealed.into(),
             version: run.version.into(),
@@ -360,7 +363,7 @@ impl<T, E> StepSession<T, E> {
     }
 
     /// The store has answered a step that an earlier call had handed to it.
-    fn repeated(&self, taken: Taken, appended: Result<Vec<Appended>, StoreError>) -> Result<T, E> {
+    pub(super) fn repeated(&self, taken: Taken, appended: Result<Vec<Appended>, StoreError>) -> Result<T, E> {
         let step = taken.unanswered().map(|step| (Arc::clone(&step.value), step.input));
         match (self.recorded(&taken, appended), step) {
             (Ok(Some(record)), _) => self.settle(taken, &record),
@@ -414,7 +417,7 @@ impl<T, E> fmt::Debug for StepSession<T, E> {
 /// An outcome, and the ticket for its record, if it is to be recorded.
 type HandedOver<T, E> = (Result<T, E>, Option<Ticket<Vec<Appended>>>);
 
-enum Begun<T, E> {
+pub(super) enum Begun<T, E> {
     Plain,
     Nested(Nested),
     Answered(Result<T, E>),

@@ -10,6 +10,7 @@ mod inside;
 mod leftover;
 mod log;
 mod messages;
+mod migrated;
 mod migration;
 mod operate;
 mod oracle;
@@ -19,9 +20,15 @@ mod replay;
 mod retention;
 mod runs;
 mod saved;
+#[cfg(all(feature = "zstd", feature = "encryption"))]
+mod sealed;
 mod selects;
 mod sleeps;
 mod sqlite;
+mod tx;
+#[cfg(feature = "postgres")]
+mod tx_postgres;
+mod values;
 
 use std::sync::Arc;
 

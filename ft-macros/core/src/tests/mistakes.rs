@@ -106,6 +106,9 @@ fn words_of_another_attribute_say_whose_they_are() {
 
 #[test]
 fn a_skipped_argument_must_exist() {
+    let alone = "`migrate` makes values of older versions into those of this one: say which one this is, as in `version = 1`";
+    says("checkpoint", "migrate = m", &[alone]);
+    says("checkpoint", "run = \"r\", migrate = m", &[alone]);
     says("checkpoint", "skip(nothing)", &["`f` has no argument `nothing` to skip; it has `a`, `b`"]);
 }
 
@@ -216,6 +219,51 @@ fn a_saved_state_belongs_to_a_run_and_is_lent_mutably() {
     says("run = \"r\", state = b", "a: u8", &["`f` has no parameter `b`"]);
     says("run = \"r\", state = 5", "a: u8", &["`state` names a parameter: `state = progress`"]);
     says("", "(a, b): (u8, u8)", &["a step records what it was called with: give this argument a plain name"]);
+}
+
+#[test]
+fn a_step_in_a_transaction_is_lent_one_and_has_a_key_and_no_attempts() {
+    let says = |args: &str, parameters: &str, expected: &[&str]| {
+        let (found, unchanged) = mistakes("checkpoint", args, &format!("fn f({parameters}) -> R {{ x }}"));
+        assert_eq!(found, expected, "#[checkpoint({args})] fn f({parameters})");
+        assert!(unchanged, "#[checkpoint({args})] changed the function");
+    };
+    let key = "a step in a transaction needs `key = ..`, what is done once in a run: counting its calls would take a second try, after its transaction was rolled back, for another step";
+    let lent =
+        "the transaction belongs to the caller, who commits it: take `&Transaction<'_>` or `&mut Transaction<'_>`";
+    says("tx", "tx: &T", &[key]);
+    says("tx, key = 1", "tx: T", &[lent]);
+    says(
+        "key = 1, tx = t",
+        "tx: &T",
+        &[
+            "the transaction is passed to `f`: give it a parameter `t: &Transaction<'_>`, or name it as in `tx = parameter`",
+        ],
+    );
+    says("tx = 5, key = 1", "tx: &T", &["`tx` names a parameter: `tx = transaction`"]);
+    says("tx, tx = t, key = 1", "tx: &T", &["`tx` is given twice"]);
+    says(
+        "tx, run = \"r\"",
+        "tx: &T",
+        &["`tx` belongs to a step: put what writes in the transaction into a function of its own"],
+    );
+    says(
+        "tx, key = 1, record_err = true",
+        "tx: &T",
+        &["an `Err` rolls its transaction back, and its record with it: `record_err` does not go with `tx`"],
+    );
+    self::says("retry", "tx", &["expected a value: `tx = ..`"]);
+    for (attribute, written) in
+        [("retry", "retry"), ("fallback", "fallback(with = g)"), ("hedge", "hedge"), ("failover", "failover(to = [g])")]
+    {
+        let item = format!("#[{written}] async fn f(tx: &T) -> R {{ x }}");
+        let first = parsed(&format!("#[checkpoint(tx, key = 1)] {item}"));
+        let found = messages(crate::expand_all(first), "");
+        let expected = format!(
+            "what a failed attempt wrote is still in the transaction: put `#[{attribute}]` on the function that begins it, so that each attempt has one of its own"
+        );
+        assert_eq!(found.0, [expected]);
+    }
 }
 
 #[test]

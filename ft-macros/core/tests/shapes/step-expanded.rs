@@ -114,3 +114,62 @@ fn charge_card(cents: u64) -> impl ::core::future::Future<Output = Result<u64, E
             .await
     }
 }
+fn debit(
+    tx: &tokio_postgres::Transaction<'_>,
+    log: &Log,
+    order: &Order,
+) -> impl ::core::future::Future<Output = Result<u64, Error>> {
+    let site = ::ft_runtime::site!().enter();
+    let checkpoint = {
+        const FT_CHECKPOINT: ::ft_runtime::Checkpoint = ::ft_runtime::Checkpoint::new();
+        &FT_CHECKPOINT
+    };
+    let step = checkpoint.step("debit").key(&(order.id)).input(&order).at(site);
+    async move {
+        match step.calls::<Result<u64, Error>>().look_up(&*tx).await {
+            ::ft_runtime::checkpoint::TxStep::Answered(outcome) => outcome,
+            ::ft_runtime::checkpoint::TxStep::Execute(step) => {
+                let outcome = step
+                    .run(async {
+                        let outcome: Result<u64, Error> = {
+                            let timeout = {
+                                const FT_TIMEOUT: ::ft_runtime::Timeout = ::ft_runtime::Timeout::new(
+                                    ::core::time::Duration::from_secs(2),
+                                );
+                                &FT_TIMEOUT
+                            };
+                            timeout
+                                .calls::<Result<u64, Error>>()
+                                .at(site)
+                                .run(async {
+                                    let outcome: Result<u64, Error> = {
+                                        tx.execute(log.sql(order), &[]).await
+                                    };
+                                    outcome
+                                })
+                                .await
+                        };
+                        outcome
+                    })
+                    .await;
+                step.record(&*tx, outcome).await
+            }
+        }
+    }
+}
+fn credit(bank: &mut rusqlite::Transaction<'_>, order: u32) -> Result<(), Error> {
+    let site = ::ft_runtime::site!().enter();
+    let checkpoint = {
+        const FT_CHECKPOINT: ::ft_runtime::Checkpoint = ::ft_runtime::Checkpoint::new();
+        &FT_CHECKPOINT
+    };
+    let step = checkpoint.step("credit").key(&(order)).input(&order).at(site);
+    match step.calls::<Result<(), Error>>().look_up_blocking(&*bank) {
+        ::ft_runtime::checkpoint::TxStep::Answered(outcome) => outcome,
+        ::ft_runtime::checkpoint::TxStep::Execute(step) => {
+            let outcome = step
+                .run_blocking(|| -> Result<(), Error> { bank.execute("..", [order]) });
+            step.record_blocking(&*bank, outcome)
+        }
+    }
+}

@@ -23,3 +23,14 @@ fn future(order: &Order) -> impl Future<Output = Result<Receipt, ShopError>> + u
 async fn charge_card(cents: u64) -> Result<u64, Error> {
     Ok(cents)
 }
+
+#[checkpoint(tx, key = order.id, skip(log))]
+#[timeout(2s)]
+async fn debit(tx: &tokio_postgres::Transaction<'_>, log: &Log, order: &Order) -> Result<u64, Error> {
+    tx.execute(log.sql(order), &[]).await
+}
+
+#[checkpoint(key = order, tx = bank)]
+fn credit(bank: &mut rusqlite::Transaction<'_>, order: u32) -> Result<(), Error> {
+    bank.execute("..", [order])
+}

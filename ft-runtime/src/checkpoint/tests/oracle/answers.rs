@@ -81,6 +81,7 @@ impl Actor {
                     run: run(number).into(),
                     function: ["work", "other"][usize::from(function)].into(),
                     version,
+                    upgrades: version > 0,
                     arguments,
                     again,
                     max_recoveries: max,
