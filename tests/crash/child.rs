@@ -24,10 +24,10 @@ fn plays_its_part() {
     match part.as_str() {
         "kill9" => crate::kill9::program(&dir),
         "powercut" => crate::powercut::program(&dir),
+        "tx" => crate::tx::program(&dir),
         "stubborn" => crate::stubborn::program(&dir),
         "crowd" => crate::crowd::program(&dir),
         "zombie" => crate::zombies::program(&dir),
-        "tx" => crate::tx::program(&dir),
         "raw" => crate::recorder::raw_program(&dir),
         other => panic!("no such part: {other}"),
     }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use self::cadence::Cadence;
 use self::failure::{Committing, Failure};
-use super::{POLICY, failpoint};
 use super::active::Run;
 use super::around::Around;
 use super::envelope::{self, Envelope, EnvelopeError, Place};
@@ -18,6 +17,7 @@ use super::error::{CheckpointError, StoreError};
 use super::record::{Newest, SaveState, StateRecord, unix_now};
 use super::ticket::Ticket;
 use super::value::{Recorded, Seal};
+use super::{POLICY, failpoint};
 use crate::observe::{self, What};
 use crate::rejected::Rejected;
 use crate::time;

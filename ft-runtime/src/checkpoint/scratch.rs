@@ -19,11 +19,7 @@ impl Scratch {
 
     fn below(directory: &Path) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let path = directory.join(format!(
-            "ft-test-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        ));
+        let path = directory.join(format!("ft-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
         std::fs::create_dir_all(&path).unwrap();
         Self(path.canonicalize().unwrap())
     }

@@ -48,11 +48,27 @@ impl Claim {
         let (run, function, arguments) = (run.into(), function.into(), Arguments::default());
         let (max_recoveries, at) = (MAX_RECOVERIES, unix_now());
         let upgrades = false;
-        Self { run, function, version: 0, upgrades, arguments, input: None, again: false, max_recoveries, keep_unfinished, at }
+        Self {
+            run,
+            function,
+            version: 0,
+            upgrades,
+            arguments,
+            input: None,
+            again: false,
+            max_recoveries,
+            keep_unfinished,
+            at,
+        }
     }
 }
 
 impl Claim {
+    /// Whether it may go on with a run that was started, or taken over, by this version of the code.
+    pub(crate) fn continues(&self, version: u32) -> bool {
+        version == self.version || (self.upgrades && version < self.version)
+    }
+
     /// How long the run is kept while it is not finished, in milliseconds to which a time of day can be added.
     pub(crate) fn keep_millis(&self) -> i64 {
         millis(self.keep_unfinished).min(i64::MAX / 4)
@@ -61,11 +77,6 @@ impl Claim {
     /// As [`keep_millis`](Self::keep_millis): what a record of the run says.
     pub(crate) fn kept(&self) -> Duration {
         Duration::from_millis(self.keep_millis().unsigned_abs())
-    }
-
-    /// Whether it may go on with a run that was started, or taken over, by this version of the code.
-    pub(crate) fn continues(&self, version: u32) -> bool {
-        version == self.version || (self.upgrades && version < self.version)
     }
 
     /// The arguments that keep it from a run that was started with `recorded`.

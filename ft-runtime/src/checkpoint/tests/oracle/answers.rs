@@ -74,14 +74,14 @@ impl Actor {
     fn ask(&mut self, op: &Op) -> Asked {
         let run = |number: usize| RUNS[number];
         match op {
-            &Op::Claim { owner, run: number, function, version, argument, again, max, keep, input, at } => {
+            &Op::Claim { owner, run: number, function, version, upgrades, argument, again, max, keep, input, at } => {
                 let arguments =
                     Arguments::default().with("n", argument.map(|argument| InputHash::from_bytes([argument; 16])));
                 let claim = Claim {
                     run: run(number).into(),
                     function: ["work", "other"][usize::from(function)].into(),
                     version,
-                    upgrades: version > 0,
+                    upgrades,
                     arguments,
                     again,
                     max_recoveries: max,

@@ -17,6 +17,7 @@ pub(super) enum Op {
         max: u32,
         keep: u64,
         /// With the arguments themselves.
+        upgrades: bool,
         input: bool,
         at: UnixMillis,
     },
@@ -181,6 +182,7 @@ fn write(dice: &mut Rng, owner: usize, clock: &mut UnixMillis) -> Op {
             again: dice.u8(..6) == 0,
             max: dice.choice([0, 1, 1, 10]).unwrap_or_default(),
             keep: dice.choice([1_000, 3_600_000, 7_200_000, u64::MAX]).unwrap_or_default(),
+            upgrades: dice.bool(),
             input: dice.bool(),
             at,
         },
