@@ -104,6 +104,7 @@ mod store;
 mod tests;
 mod ticket;
 pub mod tx;
+mod url;
 mod value;
 
 pub use self::arguments::{Arguments, probe};

@@ -77,12 +77,16 @@ impl Postgres {
         let hold = Arc::new(Hold::new(format!("pg-{}", fresh_id()), url.clone(), dial.address.lease));
         let queue = Queue::new(url.clone());
         let (opened, is_open) = mpsc::channel();
-        let work = work(dial, Arc::clone(&hold), Arc::clone(&queue), opened);
+        let works = (Arc::clone(&hold), Arc::clone(&queue));
         let failed = |reason: String| StoreError::Failed { store: url.clone(), doing: "starting its thread", reason };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| failed(error.to_string()))?;
-        let thread = thread::Builder::new().name("ft-store-pg".into());
-        let thread = thread.spawn(move || runtime.block_on(work)).map_err(|error| failed(error.to_string()))?;
+        let thread = thread::Builder::new().name("ft-store-pg".into()).spawn(move || {
+            // Built where it is dropped: not in a task of somebody else's runtime.
+            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime.block_on(work(dial, works.0, works.1, opened)),
+                Err(error) => drop(opened.send(Err(dial.explain(Trouble::Refused(error.to_string()), "starting")))),
+            }
+        });
+        let thread = thread.map_err(|error| failed(error.to_string()))?;
         is_open.recv().map_err(|_| failed("it panicked".into()))??;
         Ok(Self { url, hold, queue, bell, thread: Some(thread) })
     }
@@ -146,7 +150,8 @@ async fn open(dial: &Dial, hold: &Hold) -> Result<(Session, Session), Trouble> {
     let writes = dial.connect(Purpose::Write).await?;
     schema::prepare(&writes, dial).await?;
     let keeps = dial.connect(Purpose::Keep).await?;
-    requests::renew(&keeps, hold).await?;
+    let (sent, _) = requests::renew(&keeps, hold).await?;
+    hold.renewed(sent);
     Ok((writes, keeps))
 }
 
@@ -203,7 +208,7 @@ impl Backend for Postgres {
     }
 
     fn renew(&self) -> Ticket<Renewed> {
-        self.ask((), Request::Renew)
+        self.ask(None, Request::Renew)
     }
 
     fn list(&self, filter: Filter) -> Ticket<Vec<RunRecord>> {

@@ -21,6 +21,7 @@ use super::record::{Collected, Filter, Fork, Gc, RunRecord, StateRecord, StepRec
 use super::sealing::Sealing;
 use super::sqlite::Sqlite;
 use super::ticket::Ticket;
+use super::url::without_password;
 use super::value::check_name;
 use crate::context::{Context, Scoped};
 use crate::sync::lock;
@@ -41,6 +42,19 @@ static INSTALLED: Mutex<Option<Store>> = Mutex::new(None);
 /// | `sqlite:PATH` | an SQLite database; several processes may open it; survives `kill -9` and power cuts |
 /// | `postgres://USER@HOST/DATABASE` | a Postgres database, for many hosts (feature `postgres`); see below |
 /// | `memory:` | gone with the last handle; for tests |
+///
+/// On Postgres the tables are made in a schema of their own at the first opening, and a process keeps its runs by a lease
+/// that it renews: one that is not heard of for `ft_lease` may be taken over, and one that cannot renew stops its own runs
+/// before. What a URL may say beyond what every Postgres client knows (`sslmode`, `sslrootcert`, ..):
+///
+/// | parameter | default | |
+/// |---|---|---|
+/// | `ft_lease` | `30s` | how long a process that died keeps its runs; a shorter one suffers more from a slow network |
+/// | `ft_store_timeout` | `60s` | how long a call waits for a server that is away |
+/// | `ft_schema` | `ft` | where the tables are; a store for each schema |
+///
+/// A process uses up to four connections, which have to be sessions of the server itself: a pooler that hands them round
+/// between transactions will not do. `fsync` and `synchronous_commit` must be on.
 ///
 /// ```
 /// use ft_runtime::checkpoint::{Filter, Store};
@@ -80,7 +94,7 @@ impl Store {
                 let path = path.strip_prefix("//").unwrap_or(path);
                 Ok(Self::from_backend(Sqlite::open(Path::new(path))?))
             }
-            None => Err(StoreError::UnknownScheme { url: url.to_owned() }),
+            None => Err(StoreError::UnknownScheme { url: without_password(url) }),
         }
     }
 

@@ -9,6 +9,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 
 use crate::checkpoint::error::StoreError;
+use crate::checkpoint::url::without_password;
 
 /// How long a process keeps its runs after it was last heard of.
 const LEASE: Duration = Duration::from_secs(30);
@@ -21,6 +22,9 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a server may take to let us in.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest name of a schema: five bytes more make the name of its channel.
+const LONGEST_SCHEMA: usize = 58;
 
 /// What a URL says.
 #[derive(Clone, Debug)]
@@ -81,8 +85,11 @@ impl Address {
             return Err(bad(format!("`ft_lease` is {lease:?} and must be {SHORTEST_LEASE:?} or more")));
         }
         let plain = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '_';
-        if schema.is_empty() || schema.len() > 63 || !schema.chars().all(plain) || schema.starts_with("pg_") {
-            return Err(bad(format!("`ft_schema={schema}` must be 1 to 63 of the characters a-z, 0-9 and _")));
+        if schema.is_empty() || schema.len() > LONGEST_SCHEMA || !schema.chars().all(plain) || schema.starts_with("pg_")
+        {
+            return Err(bad(format!(
+                "`ft_schema={schema}` must be 1 to {LONGEST_SCHEMA} of the characters a-z, 0-9 and _"
+            )));
         }
         // The reason never repeats a value, and so no password.
         let mut config = Config::from_str(&theirs).map_err(|error| bad(chain(&error)))?;
@@ -111,31 +118,6 @@ impl Address {
         }
         Ok(Self { config, shown, schema, lease, store_timeout, verify, authorities })
     }
-}
-
-/// The URL with its password left out, wherever that stands.
-fn without_password(url: &str) -> String {
-    let (base, query) = match url.split_once('?') {
-        Some((base, query)) => (base, Some(query)),
-        None => (url, None),
-    };
-    let mut shown = String::with_capacity(url.len());
-    let (scheme, rest) = base.split_once("://").unwrap_or(("postgres", base));
-    // What a password that is not escaped would hold: the last `@` ends it.
-    let shown_rest = match rest.rsplit_once('@') {
-        Some((user, host)) => format!("{}@{host}", user.split_once(':').map_or(user, |(user, _)| user)),
-        None => rest.to_owned(),
-    };
-    // Writing to a string does not fail.
-    let _ = write!(shown, "{scheme}://{shown_rest}");
-    let mut separator = '?';
-    for parameter in query.unwrap_or_default().split('&') {
-        if !parameter.is_empty() && !parameter.starts_with("password") && !parameter.starts_with("sslpassword") {
-            let _ = write!(shown, "{separator}{parameter}");
-            separator = '&';
-        }
-    }
-    shown
 }
 
 /// `30s`, `500ms`, `2m`.
@@ -186,21 +168,13 @@ mod tests {
 
     #[test]
     fn no_password_is_ever_shown() {
-        for url in [
-            "postgres://me:secret@host:5433/db?ft_schema=x",
-            "postgresql://me:se@cret@host/db",
-            "postgres://me:secret@host/db?password=secret&ft_lease=never",
-            "postgres://me@host/db?password=secret&sslmode=secretive",
-        ] {
-            let told = match Address::parse(url) {
+        for query in ["", "?ft_lease=never", "?password=secret", "?password=secret&sslmode=yes", "?nonsense=1"] {
+            let told = match Address::parse(&format!("postgres://me:secret@host/db{query}")) {
                 Ok(address) => format!("{} {address:?}", address.shown),
                 Err(error) => format!("{error} {error:?}"),
             };
-            assert!(!told.contains("secret@") && !told.contains("=secret&") && !told.contains("cret@"), "{told}");
-            assert!(!without_password(url).contains("secret") || url.contains("secretive"), "{told}");
+            assert!(!told.contains("secret"), "{query}: {told}");
         }
-        let shown = Address::parse("postgres://me:secret@host:5433/db?ft_schema=x&sslmode=require").unwrap().shown;
-        assert_eq!(shown, "postgres://me@host:5433/db?ft_schema=x&sslmode=require");
     }
 
     #[test]

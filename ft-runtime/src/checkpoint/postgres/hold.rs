@@ -27,8 +27,9 @@ pub(super) struct Hold {
 }
 
 struct Holding {
-    /// Until then nobody else can have taken a run over, by the steady clock of this process.
-    until: Instant,
+    /// Until then nobody else can have taken a run over, by the steady clock of this process. `None` before the first
+    /// renewal: the clock is read on the store's own thread alone, since others may have one of their own (in tests).
+    until: Option<Instant>,
     /// Runs whose grant was acknowledged.
     held: HashMap<Arc<str>, Held>,
     /// Runs granted in the transaction that is being executed: held too, unless it fails.
@@ -46,8 +47,7 @@ struct Held {
 impl Hold {
     /// Nothing yet; the lease begins with the first [`renewed`](Self::renewed).
     pub(super) fn new(owner: String, shown: String, lease: Duration) -> Self {
-        let holding =
-            Holding { until: time::now(), held: HashMap::new(), granted: HashSet::new(), lost: HashSet::new() };
+        let holding = Holding { until: None, held: HashMap::new(), granted: HashSet::new(), lost: HashSet::new() };
         Self { owner, shown, lease, holding: Mutex::new(holding) }
     }
 
@@ -68,16 +68,16 @@ impl Hold {
     /// The lease was renewed by a request that was sent at `sent`: no earlier can its time have begun.
     pub(super) fn renewed(&self, sent: Instant) {
         let mut holding = lock(&self.holding);
-        holding.until = holding.until.max(sent + (self.lease - self.lease / MARGIN));
+        holding.until = holding.until.max(Some(sent + (self.lease - self.lease / MARGIN)));
     }
 
     /// When the runs of this process have to be stopped, unless the lease is renewed before.
-    pub(super) fn until(&self) -> Instant {
+    pub(super) fn until(&self) -> Option<Instant> {
         lock(&self.holding).until
     }
 
     pub(super) fn is_valid(&self) -> bool {
-        time::now() < self.until()
+        self.until().is_some_and(|until| time::now() < until)
     }
 
     /// The runs and tokens that are held.
@@ -106,9 +106,8 @@ impl Hold {
     pub(super) fn hold(&self, run: &Arc<str>, token: u64) {
         let mut holding = lock(&self.holding);
         holding.held.insert(Arc::clone(run), Held { token, watchers: Vec::new() });
-        let late = time::now() >= holding.until;
         drop(holding);
-        if late {
+        if !self.is_valid() {
             self.expire();
         }
     }
@@ -198,11 +197,11 @@ mod tests {
         let sent = time::now();
         tokio::time::advance(Duration::from_secs(5)).await;
         hold.renewed(sent);
-        assert_eq!(hold.until() - sent, Duration::from_secs(24));
+        assert_eq!(hold.until().unwrap() - sent, Duration::from_secs(24));
         // An answer that comes late does not take back what a later one has given.
         hold.renewed(time::now());
         hold.renewed(sent);
-        assert_eq!(hold.until() - sent, Duration::from_secs(29));
+        assert_eq!(hold.until().unwrap() - sent, Duration::from_secs(29));
         assert_eq!(hold.next_renewal(), Duration::from_secs(10));
     }
 

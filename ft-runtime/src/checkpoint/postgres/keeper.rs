@@ -36,7 +36,8 @@ async fn try_to(session: &mut Option<Session>, hold: &Hold, dial: &Dial) -> bool
                 session.insert(connected)
             }
         };
-        renew(connected, hold).await?;
+        let (sent, _) = renew(connected, hold).await?;
+        hold.renewed(sent);
         sweep(connected).await
     };
     within(hold.next_renewal(), renewed).await.is_ok()
@@ -45,8 +46,7 @@ async fn try_to(session: &mut Option<Session>, hold: &Hold, dial: &Dial) -> bool
 /// Stops the runs of this process when their lease has run out, for ever.
 pub(super) async fn watch(hold: Arc<Hold>) {
     loop {
-        let until = hold.until();
-        if time::now() < until {
+        if let Some(until) = hold.until().filter(|until| time::now() < *until) {
             tokio::time::sleep_until(until.into()).await;
             continue;
         }

@@ -9,6 +9,8 @@ mod runs;
 mod states;
 mod steps;
 
+use std::time::Instant;
+
 use super::hold::Hold;
 use super::session::{Session, Trouble, read};
 use crate::checkpoint::error::StoreError;
@@ -59,7 +61,7 @@ pub(super) enum Request {
     Save(Job<Save, ()>),
     Finish(Job<Finish, ()>),
     Release(Job<Release, ()>),
-    Renew(Job<(), Renewed>),
+    Renew(Job<Option<Instant>, Renewed>),
     Delete(Job<String, bool>),
     Cancel(Job<OfRun, bool>),
     Resume(Job<OfRun, bool>),
@@ -80,14 +82,10 @@ impl Request {
     /// Whether it may be executed again although nobody knows whether it was: the answer is the same.
     pub(super) fn is_repeatable(&self) -> bool {
         match self {
-            Self::Claim(_)
-            | Self::Append(_)
-            | Self::Save(_)
-            | Self::Finish(_)
-            | Self::Release(_)
-            | Self::Renew(_)
-            | Self::Resume(_) => true,
-            Self::Delete(_) | Self::Cancel(_) | Self::Fork(_) | Self::Gc(_) => false,
+            Self::Claim(_) | Self::Append(_) | Self::Save(_) | Self::Finish(_) | Self::Release(_) | Self::Renew(_) => {
+                true
+            }
+            Self::Resume(_) | Self::Delete(_) | Self::Cancel(_) | Self::Fork(_) | Self::Gc(_) => false,
         }
     }
 
@@ -112,7 +110,11 @@ impl Request {
             Self::Save(job) => job.answer = Some(states::save(&mut job.ask, db, hold).await?),
             Self::Finish(job) => job.answer = Some(runs::finish(&job.ask, db, hold, repeated).await?),
             Self::Release(job) => job.answer = Some(Ok(abandoned::release(&job.ask, db, hold).await?)),
-            Self::Renew(job) => job.answer = Some(Ok(renew(db, hold).await?)),
+            Self::Renew(job) => {
+                let (sent, renewed) = renew(db, hold).await?;
+                job.ask = Some(sent);
+                job.answer = Some(Ok(renewed));
+            }
             Self::Delete(job) => job.answer = Some(runs::delete(&job.ask, db, hold).await?),
             Self::Cancel(job) => job.answer = Some(Ok(operate::cancel(&job.ask, db).await?)),
             Self::Resume(job) => job.answer = Some(Ok(operate::resume(&job.ask, db).await?)),
@@ -141,7 +143,12 @@ impl Request {
                 hold.let_go(&job.ask.lease);
                 job.acknowledge();
             }
-            Self::Renew(job) => job.acknowledge(),
+            Self::Renew(job) => {
+                if let Some(sent) = job.ask {
+                    hold.renewed(sent);
+                }
+                job.acknowledge();
+            }
             Self::Delete(job) => job.acknowledge(),
             Self::Cancel(job) | Self::Resume(job) => job.acknowledge(),
             Self::Fork(job) => job.acknowledge(),
@@ -189,11 +196,11 @@ pub(super) async fn execute(batch: &mut [Request], db: &Session, hold: &Hold, re
             _ => true,
         };
         if appends.iter().any(comes_after) {
-            append(batch, &std::mem::take(&mut appends), db, hold).await?;
+            append(batch, &std::mem::take(&mut appends), db, hold, repeated).await?;
         }
         batch[next].execute(db, hold, repeated).await?;
     }
-    append(batch, &appends, db, hold).await
+    append(batch, &appends, db, hold, repeated).await
 }
 
 /// Whether a batch is one statement, which needs no transaction around it.
@@ -202,13 +209,19 @@ pub(super) fn is_one_statement(batch: &[Request]) -> bool {
 }
 
 /// Executes those requests of the batch, which are appends, as one.
-async fn append(batch: &mut [Request], which: &[usize], db: &Session, hold: &Hold) -> Result<(), Trouble> {
+async fn append(
+    batch: &mut [Request],
+    which: &[usize],
+    db: &Session,
+    hold: &Hold,
+    repeated: bool,
+) -> Result<(), Trouble> {
     let steps = which.iter().flat_map(|index| match &batch[*index] {
         Request::Append(job) => job.ask.as_slice(),
         _ => &[],
     });
     let steps: Vec<&Step> = steps.collect();
-    let mut answers = steps::append(&steps, db, hold).await?.into_iter();
+    let mut answers = steps::append(&steps, db, hold, repeated).await?.into_iter();
     for index in which {
         if let Request::Append(job) = &mut batch[*index] {
             job.answer = Some(Ok(answers.by_ref().take(job.ask.len()).collect()));

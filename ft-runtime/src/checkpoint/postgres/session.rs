@@ -109,7 +109,7 @@ impl Session {
                 self.batch("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off").await?;
             }
             Purpose::Read => self.batch("SET default_transaction_read_only = on").await?,
-            Purpose::Keep => self.batch(&format!("LISTEN \"{}\"", channel(schema))).await?,
+            Purpose::Keep => self.batch(&format!("LISTEN \"{schema}_left\"")).await?,
         }
         self.check_durability(address).await
     }
@@ -176,12 +176,6 @@ impl Session {
         }
         Ok(statement)
     }
-}
-
-/// The channel of notifications of a store.
-pub(super) fn channel(schema: &str) -> String {
-    // At most 63 bytes, as every name.
-    format!("{}_left", schema.get(..58).unwrap_or(schema))
 }
 
 /// A column of a row.

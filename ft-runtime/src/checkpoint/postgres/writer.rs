@@ -106,7 +106,8 @@ impl Writer {
         };
         // A grant under a lease that has run out would be nobody's.
         if !self.hold.is_valid() {
-            requests::renew(session, &self.hold).await?;
+            let (sent, _) = requests::renew(session, &self.hold).await?;
+            self.hold.renewed(sent);
         }
         if requests::is_one_statement(batch) {
             *committing = true;

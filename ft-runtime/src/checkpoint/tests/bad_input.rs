@@ -30,7 +30,7 @@ fn open(path: &std::path::Path) -> Result<Store, StoreError> {
 
 #[test]
 fn an_unknown_scheme_names_those_that_are_known() {
-    for url in ["postgres://host/db", "ft.db", ""] {
+    for url in ["redis://host/db", "ft.db", ""] {
         let error = Store::open(url).unwrap_err();
         assert_eq!(error, StoreError::UnknownScheme { url: url.into() });
         assert!(error.to_string().contains("sqlite:PATH") && error.to_string().contains("memory:"));

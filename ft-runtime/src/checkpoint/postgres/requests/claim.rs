@@ -29,11 +29,13 @@ FROM (SELECT nextval('ft_token') AS token
 ON CONFLICT (run) DO NOTHING RETURNING token";
 
 /// `$1` run, `$2` its last token, `$3` its last owner, `$4` owner, `$5` time, `$6` how long it is kept, `$7`
-/// fingerprints of its arguments, `$8` recoveries, `$9` its arguments.
+/// fingerprints of its arguments, `$8` recoveries, `$9` its arguments,
+/// `$10` version.
 const RESUME: &str = "
 WITH next AS MATERIALIZED (SELECT nextval('ft_token') AS token)
 UPDATE ft_run r SET owner = $4, token = next.token, attempts = r.attempts + 1, updated_at = $5, keep_unfinished = $6,
-    arguments = $7, recoveries = $8, interrupted = false, input = coalesce(r.input, $9)
+    arguments = $7, recoveries = $8, interrupted = false, input = coalesce(r.input, $9),
+    version = $10
 FROM next
 WHERE r.run = $1 AND r.token = $2 AND r.owner IS NOT DISTINCT FROM $3 AND r.status = 'running'
 RETURNING r.token, r.attempts, r.incarnation, r.steps";
@@ -135,7 +137,7 @@ async fn resume(
     if let Some(owner) = known.owner.as_ref().filter(|_| if ours { hold.holds(run) } else { living }) {
         return Ok(Some(Claimed::Busy { owner: owner.clone() }));
     }
-    if known.version != claim.version {
+    if !claim.continues(known.version) {
         return Ok(Some(Claimed::OtherVersion { recorded: known.version }));
     }
     if let Some(refused) = claim.differing(&known.arguments) {
@@ -152,8 +154,9 @@ async fn resume(
     let arguments: &Arguments = if known.arguments.is_empty() { &claim.arguments } else { &known.arguments };
     let (arguments, recoveries, owner) = (arguments.to_bytes(), i64::from(recoveries), hold.owner());
     let (keep, input) = (claim.keep_millis(), claim.input.as_deref());
-    let parameters: [&(dyn ToSql + Sync); 9] =
-        [&run, &token, &known.owner, &owner, &claim.at, &keep, &arguments, &recoveries, &input];
+    let version = i64::from(claim.version);
+    let parameters: [&(dyn ToSql + Sync); 10] =
+        [&run, &token, &known.owner, &owner, &claim.at, &keep, &arguments, &recoveries, &input, &version];
     // The steps are read behind the row's lock: whatever an older claim may record from now on, it is refused.
     let (resumed, steps) = join(db.query_opt(RESUME, &parameters), steps_of(run, db)).await;
     let Some(row) = resumed? else { return Ok(None) };

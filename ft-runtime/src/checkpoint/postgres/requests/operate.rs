@@ -5,7 +5,6 @@ use tokio_postgres::types::ToSql;
 use super::abandoned::notify;
 use super::rows::{count, input_of, run_columns, run_record, steps_of};
 use super::{Executed, OfRun};
-use crate::checkpoint::envelope::relocate;
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::postgres::session::{Session, Trouble};
 use crate::checkpoint::record::{Fork, RunRecord};
@@ -59,16 +58,15 @@ pub(super) async fn fork(fork: &Fork, db: &Session) -> Executed<RunRecord> {
     let token = count(&row, 0)?;
     let mut values = Vec::with_capacity(steps.len());
     for step in &steps {
-        let (from, to) = fork.places(step, origin.incarnation, token);
-        let Some(value) = relocate(&step.value, &from, &to) else {
-            return Ok(Err(fork.damaged(step)));
-        };
-        values.push(value);
+        match fork.relocate(step, origin.incarnation, token) {
+            Ok(value) => values.push(value),
+            Err(error) => return Ok(Err(error)),
+        }
     }
-    let (from, to) = fork.input_places();
-    let input = match input_of(&fork.run, db).await?.map(|input| relocate(&input, &from, &to)) {
-        Some(None) => return Ok(Err(fork.damaged_input())),
-        input => input.flatten(),
+    let input = input_of(&fork.run, db).await?;
+    let input = match input.map(|input| fork.relocate_input(&input)).transpose() {
+        Ok(input) => input,
+        Err(error) => return Ok(Err(error)),
     };
     let record = fork.record(&origin, token, steps.len() as u64);
     let (new_token, number) = (token as i64, record.steps as i64);

@@ -1,5 +1,7 @@
 //! Ending runs, giving them back, deleting them, and staying alive.
 
+use std::time::Instant;
+
 use super::rows::lives;
 use super::{Executed, fenced};
 use crate::checkpoint::error::StoreError;
@@ -70,8 +72,9 @@ pub(super) async fn forget(runs: &[String], db: &Session) -> Result<(), Trouble>
     db.execute(sql, &[&runs]).await.map(drop)
 }
 
-/// Renews the lease of this process, and learns which of its runs were taken over.
-pub(in crate::checkpoint::postgres) async fn renew(db: &Session, hold: &Hold) -> Result<Renewed, Trouble> {
+/// Renews the lease of this process, and learns which of its runs were taken over. Once it is committed, it counts from the
+/// moment that is answered.
+pub(in crate::checkpoint::postgres) async fn renew(db: &Session, hold: &Hold) -> Result<(Instant, Renewed), Trouble> {
     let sent = time::now();
     let (owner, lease) = (hold.owner(), hold.lease().as_secs_f64() * 1000.0);
     let (runs, tokens) = hold.all();
@@ -85,6 +88,5 @@ pub(in crate::checkpoint::postgres) async fn renew(db: &Session, hold: &Hold) ->
             }
         }
     }
-    hold.renewed(sent);
-    Ok(renewed)
+    Ok((sent, renewed))
 }

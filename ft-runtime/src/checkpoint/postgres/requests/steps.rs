@@ -22,7 +22,7 @@ WITH batch AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::int8[], $3::text[], $4::int4[], $5::bytea[], $6::bytea[], $7::int8[], $8::int8[])
         WITH ORDINALITY AS b (run, token, key, schema, input, value, version, at, place)),
 held AS MATERIALIZED (
-    SELECT r.run, r.token, r.steps
+    SELECT r.run, b.token, r.steps
     FROM (SELECT DISTINCT run COLLATE \"C\" AS run, token FROM batch) b
     JOIN ft_run r ON r.run = b.run AND r.token = b.token
     WHERE r.owner = $9 AND r.status = 'running'
@@ -49,8 +49,13 @@ LEFT JOIN held h ON h.run = b.run AND h.token = b.token
 LEFT JOIN (fresh f JOIN recorded USING (run, seq)) ON f.place = b.place
 ORDER BY b.place";
 
-/// Records steps; one answer for each, in order.
-pub(super) async fn append(steps: &[&Step], db: &Session, hold: &Hold) -> Result<Vec<Appended>, Trouble> {
+/// Records steps; one answer for each, in order. `repeated`: nobody knows whether an earlier attempt was committed.
+pub(super) async fn append(
+    steps: &[&Step],
+    db: &Session,
+    hold: &Hold,
+    repeated: bool,
+) -> Result<Vec<Appended>, Trouble> {
     if steps.is_empty() {
         return Ok(Vec::new());
     }
@@ -75,7 +80,11 @@ pub(super) async fn append(steps: &[&Step], db: &Session, hold: &Hold) -> Result
         answers.push(match (read(row, 0)?, read::<Option<i64>>(row, 1)?) {
             (true, Some(_)) => Appended::Recorded { seq: count(row, 1)? },
             (true, None) => match known.step(step, db).await? {
-                Some(record) => Appended::Already(record),
+                // It was: nobody else records under this token.
+                Some(known) if repeated && known.token == step.lease.token && known.value == step.value => {
+                    Appended::Recorded { seq: known.seq }
+                }
+                Some(known) => Appended::Already(known),
                 // Deleted by hand within a moment.
                 None => return Err(Trouble::Conflict(format!("step `{}` comes and goes", step.key))),
             },
