@@ -39,7 +39,6 @@ const FAILED: &str = "failed";
 pub(crate) fn program(dir: &Path) {
     let witness = File::options().create(true).append(true).open(dir.join("witness")).expect("a witness file");
     let watch = Process { witness: Mutex::new(witness) };
-    fs::create_dir_all(dir.join("disk")).expect("a disk");
     let runs = env::var(ASKED_RUNS).map_or(RUNS, |text| text.parse().expect("a number of runs"));
     let url = crate::child::url(dir, "disk/ft.db");
     let store = watch.stubbornly(|| Store::open(&url).map_err(|error| error.to_string()));
@@ -113,6 +112,7 @@ impl Life {
 
 impl<'d> Lives<'d> {
     pub(crate) fn new(dir: &'d Path) -> Self {
+        fs::create_dir_all(dir.join("disk")).expect("a directory");
         Self { dir, ledger: Ledger::default(), read: 0 }
     }
 

@@ -125,7 +125,8 @@ impl Actor {
             &Op::Cancel { owner, run: number, at } => Asked::Told("cancel", self.owners[owner].cancel(run(number), at)),
             &Op::Resume { owner, run: number, at } => Asked::Told("resume", self.owners[owner].resume(run(number), at)),
             &Op::Fork { owner, run: number, from, into, at } => {
-                let fork = Fork { at, ..Fork::new(run(number), key(from), run(into)) };
+                let mut fork = Fork::new(run(number), key(from), run(into));
+                fork.at = at;
                 Asked::Forked(self.owners[owner].fork(fork))
             }
             &Op::Gc { owner, prefix, dry, limit, older, most, at } => {
