@@ -103,8 +103,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod ticket;
-mod url;
 pub mod tx;
+mod url;
 mod value;
 
 pub use self::arguments::{Arguments, probe};

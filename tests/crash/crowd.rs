@@ -24,11 +24,20 @@ const RUNS: &str = "FT_CRASH_RUNS";
 fn crowds_of_processes_take_turns_and_lose_nothing_when_they_are_killed() {
     let dir = scratch();
     let runs = crate::cycles() * 5 / 2;
+    let killed = work_and_kill(dir.path(), None, runs, crate::cycles(), Duration::from_millis(60));
+    let owners = fs::read_dir(dir.path().join("ft.db.owners")).expect("the owners").count();
+    assert_eq!(owners, 0, "the dead leave files behind");
+    println!("crowd: store=sqlite processes={PROCESSES} runs={runs} killed={killed}");
+}
+
+/// Lets the crowd do all the work, killing one of it again and again; how many were killed before their end.
+pub(crate) fn work_and_kill(dir: &Path, url: Option<&str>, runs: u64, kills: u64, pause: Duration) -> usize {
     let mut dice = fastrand::Rng::with_seed(crate::seed());
-    let mut crowd: Vec<Child> = (0..PROCESSES).map(|_| start(dir.path(), runs)).collect();
+    let start = || start(dir, url, runs);
+    let mut crowd: Vec<Child> = (0..PROCESSES).map(|_| start()).collect();
     let mut killed = HashSet::new();
-    for _ in 0..crate::cycles() {
-        thread::sleep(Duration::from_millis(dice.u64(5..60)));
+    for _ in 0..kills {
+        thread::sleep(pause.mul_f64(dice.f64()));
         let place = dice.usize(..PROCESSES);
         // One that has ended already is told apart by how it ended.
         crowd[place].kill().expect("a child");
@@ -37,25 +46,25 @@ fn crowds_of_processes_take_turns_and_lose_nothing_when_they_are_killed() {
             assert_eq!(status.code(), None, "a process ended by itself");
             killed.insert(crowd[place].id());
         }
-        crowd[place] = start(dir.path(), runs);
+        crowd[place] = start();
     }
     for mut child in crowd {
         let pid = child.id();
         assert!(child.wait().expect("a child").success(), "process {pid} ended by itself");
     }
-    judge(dir.path(), runs, &killed);
-    println!("crowd: store=sqlite processes={PROCESSES} runs={runs} killed={}", killed.len());
+    let default = format!("sqlite:{}", dir.join("ft.db").display());
+    judge(dir, &Store::open(url.unwrap_or(&default)).expect("a store"), runs, &killed);
+    killed.len()
 }
 
 /// Holds what the witness saw against what the store holds.
-fn judge(dir: &Path, runs: u64, killed: &HashSet<u32>) {
+fn judge(dir: &Path, store: &Store, runs: u64, killed: &HashSet<u32>) {
     let mut executed: BTreeMap<(u64, u64), Vec<u32>> = BTreeMap::new();
     for line in fs::read_to_string(dir.join("witness")).expect("a witness").lines() {
         let words: Vec<u64> = line.split(' ').map(|word| word.parse().expect("a number")).collect();
         let [run, step, pid] = words[..] else { panic!("no line of the witness: {line}") };
         executed.entry((run, step)).or_default().push(pid as u32);
     }
-    let store = Store::open(&url(dir)).expect("a store");
     let finished = crate::block_on(store.runs(Filter::default().status(RunStatus::Finished).limit(u32::MAX)));
     assert_eq!(finished.expect("a list").len() as u64, runs);
     for run in 0..runs {
@@ -77,15 +86,13 @@ fn judge(dir: &Path, runs: u64, killed: &HashSet<u32>) {
         let result = crate::block_on(store.scope(work(run, &|_| panic!("run {run} is finished"))));
         assert_eq!(result, Ok(sum(run)));
     }
-    let owners = fs::read_dir(dir.join("ft.db.owners")).expect("the owners").count();
-    assert_eq!(owners, 1, "the dead leave files behind");
 }
 
 /// The child: works on whatever is free until all is done.
 pub(crate) fn program(dir: &Path) {
     let runs: u64 = std::env::var(RUNS).ok().and_then(|text| text.parse().ok()).expect("a number of runs");
     let witness = File::options().create(true).append(true).open(dir.join("witness")).expect("a witness file");
-    let store = Store::open(&url(dir)).expect("a store");
+    let store = Store::open(&crate::child::url(dir, "ft.db")).expect("a store");
     let mut open: Vec<u64> = (0..runs).collect();
     while !open.is_empty() {
         fastrand::shuffle(&mut open);
@@ -139,15 +146,12 @@ fn sum(run: u64) -> u64 {
     (0..STEPS).map(|step| value(run, step)).sum()
 }
 
-fn start(dir: &Path, runs: u64) -> Child {
+fn start(dir: &Path, url: Option<&str>, runs: u64) -> Child {
     crate::child("crowd")
+        .envs(url.map(|url| (crate::child::URL, url)))
         .env(crate::child::DIR, dir)
         .env(RUNS, runs.to_string())
         .stdout(Stdio::null())
         .spawn()
         .expect("this program can be started again")
-}
-
-fn url(dir: &Path) -> String {
-    format!("sqlite:{}", dir.join("ft.db").display())
 }

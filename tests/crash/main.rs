@@ -1,8 +1,10 @@
 //! What a crash may not take away: what was acknowledged is there, ran once, and is what was written.
 //!
-//! Three kinds of crash, each with a mutation in `tests/mutations/` that turns it red:
-//! `kill9` ends the process at random moments, `powercut` takes away what was not synced as well, and `bitflips`
-//! damages what is stored. `tx` ends it around the commits of the caller's own database. `corpus` reads what earlier versions wrote.
+//! Each kind of crash is a module; those in `tests/mutations/` turn them red. `kill9` ends the process at
+//! random moments, `failpoints` and `sick` at chosen ones, and make what it asks for fail; `powercut` takes away what was
+//! not synced as well; `bitflips` and `files` damage what is stored; `zombies`, `crowd` and `clock` are about who else is
+//! there, and when; `postgres` is the same there. `tx` ends the process around the commits of the
+//! caller's own database. `corpus` reads what earlier versions wrote.
 //!
 //! `FT_CRASH_CYCLES` sets how long they look (default 40; CI 200; thousands in `.ci/long`), `FT_CRASH_SEED` where
 //! they begin. A failure prints its seed.
@@ -17,6 +19,7 @@ mod failpoints;
 mod files;
 mod kill9;
 mod ledger;
+mod postgres;
 mod powercut;
 mod recorder;
 mod sick;

@@ -65,8 +65,8 @@ fn syscalls_of_which_none_is_made_any_more_lose_nothing_and_repeat_nothing() {
     let mut dice = fastrand::Rng::with_seed(crate::seed());
     let mut verdict = Verdict::default();
     let number = shim.count("change");
-    // All of them from 1000 cycles on, which is what a long run asks for.
-    let often = crate::cycles() as f64 / 1000.0;
+    // All of them from 2000 cycles on, which is what a long run asks for.
+    let often = crate::cycles() as f64 / 2000.0;
     for call in 1..=number {
         if dice.f64() < often {
             let ill = format!("change:crash:{call}:1");

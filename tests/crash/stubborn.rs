@@ -2,11 +2,12 @@
 //! its parent's affair.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
@@ -16,13 +17,17 @@ use ft_runtime::checkpoint::Store;
 use crate::ledger::{Broken, Ledger};
 use crate::work::{AT_ONCE, Watch, run_name, work};
 
-/// One of each kind.
+/// One of each kind, unless the parent asks for more.
 const RUNS: u32 = 3;
+const ASKED_RUNS: &str = "FT_CRASH_RUNS";
 
 /// How often the program asks again before it gives up after all.
 const TRIES: u32 = 200;
 
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// Where a lease has to run out, or a server to come back.
+const LONG_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the program puts before its lines.
 const PREFIX: &str = "@ ";
@@ -34,10 +39,10 @@ const FAILED: &str = "failed";
 pub(crate) fn program(dir: &Path) {
     let witness = File::options().create(true).append(true).open(dir.join("witness")).expect("a witness file");
     let watch = Process { witness: Mutex::new(witness) };
-    fs::create_dir_all(dir.join("disk")).expect("a disk");
-    let url = format!("sqlite:{}", dir.join("disk/ft.db").display());
+    let runs = env::var(ASKED_RUNS).map_or(RUNS, |text| text.parse().expect("a number of runs"));
+    let url = crate::child::url(dir, "disk/ft.db");
     let store = watch.stubbornly(|| Store::open(&url).map_err(|error| error.to_string()));
-    for n in 0..RUNS {
+    for n in 0..runs {
         watch.stubbornly(|| crate::block_on(store.scope(work(n, &watch))).map_err(|error| error.to_string()));
     }
 }
@@ -56,7 +61,7 @@ impl Process {
                     self.enter(FAILED);
                     self.say(FAILED);
                     self.say(&format!("error {}", error.replace('\n', " ")));
-                    thread::sleep(PAUSE);
+                    thread::sleep(if env::var_os(crate::child::URL).is_some() { LONG_PAUSE } else { PAUSE });
                 }
             }
         }
@@ -107,6 +112,7 @@ impl Life {
 
 impl<'d> Lives<'d> {
     pub(crate) fn new(dir: &'d Path) -> Self {
+        fs::create_dir_all(dir.join("disk")).expect("a directory");
         Self { dir, ledger: Ledger::default(), read: 0 }
     }
 
@@ -114,7 +120,22 @@ impl<'d> Lives<'d> {
     pub(crate) fn live(&mut self, configure: impl FnOnce(&mut Command)) -> Life {
         let mut child = crate::child("stubborn");
         configure(child.env(crate::child::DIR, self.dir));
-        let output = child.output().expect("this program can be started again");
+        self.enter(child.output().expect("this program can be started again"))
+    }
+
+    /// One life that is ended with `SIGKILL` when it has lasted so long.
+    pub(crate) fn live_until_killed(&mut self, after: Duration, configure: impl FnOnce(&mut Command)) -> Life {
+        let mut child = crate::child("stubborn");
+        configure(child.env(crate::child::DIR, self.dir).env(ASKED_RUNS, "1000000"));
+        let child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.expect("this program can be started again");
+        // It says little enough for the pipe in so short a life; a longer one waits, and is killed all the same.
+        thread::sleep(after);
+        child.kill().expect("a child that can be killed");
+        self.enter(child.wait_with_output().expect("a child"))
+    }
+
+    fn enter(&mut self, output: Output) -> Life {
         let said = String::from_utf8_lossy(&output.stdout);
         let mut errors = BTreeSet::new();
         let mut lines = Vec::new();
@@ -146,6 +167,34 @@ impl<'d> Lives<'d> {
         Life { status: output.status, errors, stderr: String::from_utf8_lossy(&output.stderr).into_owned() }
     }
 
+    /// How many steps were acknowledged by now, and which promises were broken.
+    pub(crate) fn so_far(&self) -> (usize, Broken) {
+        (self.ledger.acknowledged(), self.ledger.broken())
+    }
+
+    /// A last life on a store elsewhere ends the run that was under way, waiting for what keeps it.
+    pub(crate) fn end_on(&mut self, url: &str) -> Result<(), String> {
+        let runs = (0..).find(|n| !self.ledger.is_finished(&run_name(*n))).unwrap_or_default() + 1;
+        let last = self.live(|child| {
+            child.env(crate::child::URL, url).env(ASKED_RUNS, runs.to_string());
+        });
+        if !last.status.success() {
+            return Err(format!("the last life failed: {:?} {}", last.errors, last.stderr));
+        }
+        self.ledger.close();
+        self.verdict(runs)
+    }
+
+    fn verdict(&self, runs: u32) -> Result<(), String> {
+        if let Some(open) = (0..runs).find(|n| !self.ledger.is_finished(&run_name(*n))) {
+            return Err(format!("{} never ended", run_name(open)));
+        }
+        match self.ledger.broken() {
+            broken if broken == Broken::default() => Ok(()),
+            broken => Err(format!("{broken}{}", self.ledger.complaints())),
+        }
+    }
+
     /// A last life without any trouble ends all the work; `Err` says which promises were broken.
     pub(crate) fn end(mut self) -> Result<(), String> {
         let last = self.live(|_| {});
@@ -157,13 +206,7 @@ impl<'d> Lives<'d> {
         if left != ["ft.db", "ft.db.mark", "ft.db.owners"] {
             return Err(format!("these files were left behind: {left:?}"));
         }
-        if let Some(open) = (0..RUNS).find(|n| !self.ledger.is_finished(&run_name(*n))) {
-            return Err(format!("{} never ended", run_name(open)));
-        }
-        match self.ledger.broken() {
-            broken if broken == Broken::default() => Ok(()),
-            broken => Err(format!("{broken}{}", self.ledger.complaints())),
-        }
+        self.verdict(RUNS)
     }
 }
 

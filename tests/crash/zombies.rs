@@ -12,14 +12,14 @@ use ft_runtime::{Error, Rejected, site};
 
 use crate::recorder::scratch;
 
-type Outcome<T> = Result<T, Error<String>>;
+pub(crate) type Outcome<T> = Result<T, Error<String>>;
 
 const STEPS: u32 = 4;
 const PREFIX: &str = "@ ";
 
 /// The child: a run in whose third step it waits for a line.
 pub(crate) fn program(dir: &Path) {
-    let store = Store::open(&url(dir)).expect("a store");
+    let store = Store::open(&crate::child::url(dir, "ft.db")).expect("a store");
     let outcome = crate::block_on(store.scope(run("zombie", |step| {
         if step == 2 {
             println!("{PREFIX}waiting");
@@ -32,7 +32,7 @@ pub(crate) fn program(dir: &Path) {
     }
 }
 
-async fn run(id: &str, body: impl Fn(u32)) -> Outcome<u32> {
+pub(crate) async fn run(id: &str, body: impl Fn(u32)) -> Outcome<u32> {
     let call = Checkpoint::new().run(id).named("work").calls::<Outcome<u32>>().at(site!("work").enter());
     call.run(async {
         let mut sum = 0;
@@ -53,7 +53,7 @@ async fn run(id: &str, body: impl Fn(u32)) -> Outcome<u32> {
 #[test]
 fn zombies_keep_their_runs_and_end_them_when_they_go_on() {
     let dir = scratch();
-    let mut zombie = Zombie::new(dir.path());
+    let mut zombie = Zombie::new(dir.path(), None);
     let store = Store::open(&url(dir.path())).expect("a store");
     let busy = crate::block_on(store.scope(run("zombie", |_| panic!("a step ran beside its owner"))));
     assert!(matches!(refusal(busy), CheckpointError::RunBusy { run, .. } if run == "zombie"));
@@ -68,7 +68,7 @@ fn zombies_keep_their_runs_and_end_them_when_they_go_on() {
 #[test]
 fn zombies_write_nothing_to_runs_that_were_cancelled_meanwhile() {
     let dir = scratch();
-    let mut zombie = Zombie::new(dir.path());
+    let mut zombie = Zombie::new(dir.path(), None);
     let store = Store::open(&url(dir.path())).expect("a store");
     assert_eq!(crate::block_on(store.cancel("zombie")), Ok(true));
     let before = crate::block_on(store.steps("zombie")).expect("steps");
@@ -82,7 +82,7 @@ fn zombies_write_nothing_to_runs_that_were_cancelled_meanwhile() {
 #[test]
 fn zombies_that_are_killed_are_taken_over_at_once() {
     let dir = scratch();
-    let mut zombie = Zombie::new(dir.path());
+    let mut zombie = Zombie::new(dir.path(), None);
     zombie.child.kill().expect("a child");
     zombie.child.wait().expect("a child");
     let store = Store::open(&url(dir.path())).expect("a store");
@@ -93,15 +93,16 @@ fn zombies_that_are_killed_are_taken_over_at_once() {
 }
 
 /// A child that stands still in its third step.
-struct Zombie {
+pub(crate) struct Zombie {
     child: Child,
     input: ChildStdin,
     said: Lines<BufReader<ChildStdout>>,
 }
 
 impl Zombie {
-    fn new(dir: &Path) -> Self {
+    pub(crate) fn new(dir: &Path, url: Option<&str>) -> Self {
         let mut child = crate::child("zombie");
+        child.envs(url.map(|url| (crate::child::URL, url)));
         child.env(crate::child::DIR, dir).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = child.spawn().expect("this program can be started again");
         let input = child.stdin.take().expect("it is piped");
@@ -112,7 +113,7 @@ impl Zombie {
         zombie
     }
 
-    fn goes_on(&mut self) -> String {
+    pub(crate) fn goes_on(&mut self) -> String {
         self.signal("CONT");
         self.input.write_all(b"\n").expect("it listens");
         self.says()
@@ -139,7 +140,7 @@ impl Drop for Zombie {
 }
 
 #[track_caller]
-fn refusal<T: std::fmt::Debug>(outcome: Outcome<T>) -> CheckpointError {
+pub(crate) fn refusal<T: std::fmt::Debug>(outcome: Outcome<T>) -> CheckpointError {
     match outcome {
         Err(Error::Rejected(Rejected::Checkpoint(error))) => *error,
         other => panic!("not refused: {other:?}"),

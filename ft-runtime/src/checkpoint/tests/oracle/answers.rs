@@ -229,7 +229,8 @@ impl Actor {
             }
             Asked::Released(ticket) => self.tell(ticket.wait()),
             Asked::Renewed(ticket) => {
-                let answer = ticket.wait().map(|renewed| renewed.lost);
+                // What it has lost is said where the kernel does not watch over owners.
+                let answer = ticket.wait().map(drop);
                 kind(&format!("renew: {}", outcome(&answer)));
                 self.tell(answer)
             }
