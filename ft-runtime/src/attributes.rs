@@ -217,6 +217,7 @@ pub use ft_macros::failover;
 /// | `record_err = true` | a step | its `Err` is recorded as well, and answered again |
 /// | `tx`, `tx = parameter` | a step | it is recorded in the transaction that is passed as `tx`, or as that parameter; needs `key`. See [`checkpoint::tx`](crate::checkpoint::tx) |
 /// | `version = 2` | all | the version of the code; a run of another version is refused |
+/// | `migrate = path` | all | makes what an older version recorded into a value of this one: `fn(from: u16, Value) -> Result<Value, ValueError>`; a run takes over what an older version left unfinished |
 /// | `require_run = true` | a step | outside of a run it is an error instead of a plain call |
 /// | `name = ".."` | all | what the run or step is recorded as, in place of the function's name: survives a renaming |
 /// | `crate = path` | all | where `ft_runtime` is found |
@@ -230,6 +231,9 @@ pub use ft_macros::failover;
 ///   is recorded under the name of its parameter.
 /// - **Only `Ok` is recorded**, unless `record_err = true` says otherwise: an `Err` is executed again, so what the run decides
 ///   on it may come out otherwise.
+/// - **A new `version` with `migrate`** reads what an older one recorded (steps, results, states) through its function, which
+///   gets the version that recorded it and a [`Value`](crate::checkpoint::Value) that describes itself. It has to know every
+///   version that still has values in the store; what it returns is not written back.
 /// - **Waits and races**: [`checkpoint::sleep`](crate::checkpoint::sleep()) waits until a recorded moment, across restarts;
 ///   [`checkpoint::select`](crate::checkpoint::select()) records who won.
 /// - **By hand**: [`Store`](crate::Store) lists, cancels, resumes, forks and deletes runs.

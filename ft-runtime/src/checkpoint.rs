@@ -49,6 +49,15 @@
 //! files looks like a whole older store (copy with `sqlite3 ft.db ".backup copy.db"`), and the mark is not synced, so
 //! after a power cut it may not know of the last seconds.
 //!
+//! Values above 256 KiB stand in files of their own, in `ft.db.values`. A copy of the store needs a copy of that directory,
+//! under the copy's name (`copy.db.values`), made after that of the database; a value whose file is missing is damaged.
+//!
+//! # Smaller, and secret
+//!
+//! [`Store`]`::compress` (feature `zstd`) and [`Store`]`::encrypt` (feature `encryption`) say what a handle does with what is
+//! recorded through it: results of steps and runs, saved states and recorded arguments. What the bytes are is written down in
+//! [`envelope`].
+//!
 //! # When not to use it
 //!
 //! Around calls that are cheaper to make again than to record: each step costs a sync of the disk (steps that are called
@@ -65,10 +74,12 @@ mod active;
 mod arguments;
 mod around;
 mod backend;
+mod compression;
 pub mod envelope;
 mod error;
 mod fingerprint;
 mod inside;
+mod keys;
 mod memory;
 mod numbers;
 mod owner;
@@ -79,7 +90,9 @@ mod run;
 mod saved;
 #[cfg(test)]
 mod scratch;
+mod sealing;
 mod select;
+mod self_describing;
 mod sleep;
 mod sqlite;
 mod step;
@@ -93,9 +106,13 @@ mod value;
 pub use self::arguments::{Arguments, probe};
 pub(crate) use self::around::Around;
 pub use self::backend::Backend;
+#[cfg(feature = "zstd")]
+pub use self::compression::Compression;
 pub use self::error::{CheckpointError, StoreError};
 pub use self::fingerprint::{Fingerprint, InputHash};
 pub use self::inside::{IdempotencyKey, idempotency_key};
+#[cfg(feature = "encryption")]
+pub use self::keys::Keys;
 pub use self::policy::{Again, Checkpoint, Every};
 pub use self::record::{
     Abandoned, Appended, Claim, Claimed, Collected, Excess, Filter, Finish, Forgotten, Fork, Gc, Granted, Lease, Left,
@@ -104,6 +121,7 @@ pub use self::record::{
 pub use self::run::{RunCall, RunSession};
 pub use self::saved::Saved;
 pub use self::select::select;
+pub use self::self_describing::{Migrate, Value, ValueError};
 pub use self::sleep::{sleep, sleep_blocking};
 pub use self::step::{StepCall, StepSession};
 pub use self::store::Store;

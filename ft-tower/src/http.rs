@@ -10,7 +10,10 @@
 //! | [`DeadlineLayer`] | puts a server's request under the deadline that its client asked for |
 //! | [`PropagateDeadlineLayer`] | writes what is left of the deadline into a client's request |
 //! | [`AnswerRefusalsLayer`] | answers what the layers of a server refuse with a status, so that they fit around a router |
+//! | `CheckpointLayer` (feature `checkpoint`) | carries a request with an `Idempotency-Key` out once, also through a crash |
 
+#[cfg(feature = "checkpoint")]
+mod checkpoint;
 mod deadline;
 mod grpc;
 mod hint;
@@ -20,6 +23,8 @@ mod replay;
 mod retry;
 mod status;
 
+#[cfg(feature = "checkpoint")]
+pub use checkpoint::{CheckpointBody, CheckpointFuture, CheckpointLayer, CheckpointService, KeyNeed, idempotency_run};
 pub use deadline::{DeadlineFuture, DeadlineLayer, DeadlineService, PropagateDeadlineLayer, PropagateDeadlineService};
 pub use hint::retry_after;
 pub use refusals::{

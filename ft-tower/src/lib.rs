@@ -13,6 +13,7 @@
 //! | [`Coalesce`](ft_runtime::Coalesce) | [`CoalesceLayer`] |
 //! | [`Chaos`](ft_runtime::Chaos) | [`ChaosLayer`] |
 //! | [`Failover`](ft_runtime::Failover) | [`Failover`], over several services |
+//! | `Checkpoint` | `http::CheckpointLayer` on the server (features `http` and `checkpoint`) |
 //! | [`Deadline`](ft_runtime::Deadline) | `http::DeadlineLayer` on the server, `http::PropagateDeadlineLayer` on the client |
 //!
 //! # "The method `ready` exists, but its trait bounds were not satisfied"

@@ -8,7 +8,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ft_runtime::checkpoint::{Again, Checkpoint, Filter, RunStatus, Saved, Store};
+use ft_runtime::checkpoint::{Again, Checkpoint, Compression, Filter, Keys, RunStatus, Saved, Store};
 use ft_runtime::{Error, site};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,7 @@ fn corpus_of_every_version_is_read_and_goes_on() {
     }
     let mut stores: Vec<PathBuf> =
         fs::read_dir(corpus()).expect("a corpus").map(|entry| entry.expect("a file").path()).collect();
+    stores.retain(|path| path.extension().is_some_and(|extension| extension == "db"));
     stores.sort();
     assert!(!stores.is_empty(), "the corpus is gone");
     for store in stores {
@@ -56,18 +57,22 @@ fn corpus_of_every_version_is_read_and_goes_on() {
 fn read(original: &Path) {
     let dir = scratch();
     let path = dir.path().join("ft.db");
-    fs::copy(original, &path).expect("a copy");
+    copy(original, &path);
     let store = Store::open(&url(&path)).expect("a store of an earlier version opens");
 
     let listed = crate::block_on(store.runs(Filter::default())).expect("a list");
     let listed: Vec<_> = listed.iter().map(|run| (&*run.run, &*run.function, run.status)).collect();
-    let expected = [
+    let mut expected = vec![
         ("daily", "daily", RunStatus::Finished),
         ("finished", "pay", RunStatus::Finished),
         ("interrupted", "pay", RunStatus::Running),
         ("reindex", "reindex", RunStatus::Running),
         ("stopped", "pay", RunStatus::Running),
     ];
+    if version(original) >= TRANSFORMED_SINCE {
+        expected.extend([("beside", "essay", RunStatus::Running), ("sealed", "essay", RunStatus::Running)]);
+        expected.sort_by_key(|(run, ..)| *run);
+    }
     assert_eq!(listed, expected);
 
     let ran = Cell::new(0);
@@ -80,6 +85,18 @@ fn read(original: &Path) {
     }
     assert_eq!(reindex(&store, true).expect("it goes on"), progress(7));
     daily(&store).expect("it goes again");
+    if version(original) >= TRANSFORMED_SINCE {
+        assert_eq!(essay(&store, "beside", false).expect("it goes on"), TEXT.repeat(TIMES));
+        assert_eq!(essay(&sealing(store), "sealed", false).expect("it goes on"), TEXT.repeat(TIMES));
+    }
+}
+
+/// Tables since which values may be compressed, encrypted, or in files.
+const TRANSFORMED_SINCE: u32 = 3;
+
+fn version(store: &Path) -> u32 {
+    let name = store.file_stem().and_then(|name| name.to_str()).expect("a name");
+    name.strip_prefix("store-v").and_then(|version| version.parse().ok()).expect("`store-v3.db`")
 }
 
 /// A store as this version leaves it, with a process killed in the middle of one run.
@@ -94,6 +111,8 @@ fn write() {
     }
     reindex(&store, false).expect_err("it stops");
     daily(&store).expect("it ends");
+    essay(&store.clone().files_above(1000), "beside", true).expect_err("it stops");
+    essay(&sealing(store.clone()), "sealed", true).expect_err("it stops");
     drop(store);
     let db = Connection::open(&path).expect("a connection");
     // What a killed process leaves: a run that is held by nobody alive.
@@ -107,8 +126,37 @@ fn write() {
     let kept = corpus().join(format!("store-v{schema}.db"));
     if !kept.exists() {
         fs::create_dir_all(corpus()).expect("a directory");
-        fs::copy(&path, &kept).expect("a copy");
+        copy(&path, &kept);
     }
+}
+
+/// Copies a store with the values that it keeps beside it.
+fn copy(from: &Path, to: &Path) {
+    fs::copy(from, to).expect("a copy");
+    let values = |store: &Path| PathBuf::from(format!("{}.values", store.display()));
+    let Ok(files) = fs::read_dir(values(from)) else { return };
+    fs::create_dir_all(values(to)).expect("a directory");
+    for file in files {
+        let file = file.expect("a file");
+        fs::copy(file.path(), values(to).join(file.file_name())).expect("a copy");
+    }
+}
+
+const TEXT: &str = "All that was said shall be said again. ";
+const TIMES: usize = 50;
+
+fn sealing(store: Store) -> Store {
+    store.compress(Compression::zstd(3)).encrypt(Keys::new(3, [3; 32]))
+}
+
+/// One long step.
+fn essay(store: &Store, run: &str, stops: bool) -> Outcome<String> {
+    let call = Checkpoint::new().run(run).named("essay").calls::<Outcome<String>>().at(site!("essay").enter());
+    crate::block_on(store.scope(call.run(async {
+        let step = Checkpoint::new().step("write").at(site!("write").enter()).calls::<Outcome<String>>();
+        let text = step.run(async { if stops { Ok(TEXT.repeat(TIMES)) } else { panic!("it ran again") } }).await?;
+        if stops { Err(Error::Failed("stopped".into())) } else { Ok(text) }
+    })))
 }
 
 /// A step with a key and a counted one; `until` stops it after so many.

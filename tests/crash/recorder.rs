@@ -59,6 +59,11 @@ impl Recording {
         Some(Self { root, ops, _dir: dir })
     }
 
+    /// Whether a file was made whose path holds this.
+    pub(crate) fn made(&self, part: &str) -> bool {
+        self.ops.iter().any(|op| matches!(op, Op::Create { path, .. } if path.to_string_lossy().contains(part)))
+    }
+
     /// Cuts the power at many moments, making about `images` disks, and lets `judge` look at what is left of each and
     /// at what was promised by then.
     pub(crate) fn cut(&self, images: u64, judge: impl Fn(&Path, &[&str]) -> Result<(), String>) -> Verdict {

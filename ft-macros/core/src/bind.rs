@@ -65,8 +65,10 @@ fn reference(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Erro
     let Some(constructor) = constructor(policy, args, root, errors) else {
         return TokenStream::new();
     };
-    let values = args.setters.iter().map(|(key, value)| {
-        if policy.runtime_keys.iter().any(|late| key == late) { Known::Late } else { known(value) }
+    let values = args.setters.iter().map(|(key, value)| match value {
+        _ if policy.runtime_keys.iter().any(|late| key == late) => Known::Late,
+        Expr::Path(_) if policy.function_keys.iter().any(|function| key == function) => Known::Constants,
+        value => known(value),
     });
     let value =
         args.value.as_ref().map_or(Known::Itself, |value| if existing(value) { Known::Late } else { known(value) });

@@ -18,6 +18,8 @@ pub(crate) struct Policy {
     pub(crate) judges: bool,
     /// What to do instead, where it means nothing on a blocking function.
     pub(crate) blocking: Option<&'static str>,
+    /// Keys whose values are functions: constants, although they are not called as those are.
+    pub(crate) function_keys: &'static [&'static str],
     /// Keys whose setters cannot be `const`.
     pub(crate) runtime_keys: &'static [&'static str],
     /// Bare words for values: key, word, path below the runtime's root.
@@ -52,6 +54,7 @@ static POLICIES: &[Policy] = &[
         .judges()
         .words(&[("prefer", "order", "Prefer::Order"), ("prefer", "sticky", "Prefer::Sticky")]),
     Policy::new("checkpoint", "Checkpoint", Shape::Checkpoint)
+        .function_keys(&["migrate"])
         .runtime_keys(&["every"])
         .words(&[("again", "always", "Again::Always"), ("again", "after_keep", "Again::AfterKeep")]),
     Policy::new("timeout", "Timeout", Shape::Once)
@@ -85,9 +88,15 @@ impl Policy {
             keyed: false,
             judges: false,
             blocking: None,
+            function_keys: &[],
             runtime_keys: &[],
             words: &[],
         }
+    }
+
+    const fn function_keys(mut self, keys: &'static [&'static str]) -> Self {
+        self.function_keys = keys;
+        self
     }
 
     const fn runtime_keys(mut self, keys: &'static [&'static str]) -> Self {

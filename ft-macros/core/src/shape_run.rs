@@ -7,7 +7,7 @@ use syn::Expr;
 use crate::args::Args;
 use crate::call::{Body, Call};
 use crate::errors::Errors;
-use crate::shape_step::check_skipped;
+use crate::shape_step::{check_migrate, check_skipped};
 use crate::tokens::group;
 
 // Output:
@@ -23,6 +23,7 @@ pub(crate) fn wrap(
 ) -> TokenStream {
     let here = Span::mixed_site();
     check_skipped(args, call, errors);
+    check_migrate(args, errors);
     let open = call.session("calls", None);
     let name = Literal::string(&call.recorded_as);
     let run = group(Delimiter::Parenthesis, run.to_token_stream(), here);

@@ -32,6 +32,7 @@ pub(crate) fn open(args: &Args, call: &Call, bind: &TokenStream, errors: &mut Er
         }
     }
     check_skipped(args, call, errors);
+    check_migrate(args, errors);
     quote_spanned!(here=> #bind let step = checkpoint.step(#name) #key #input.at(site);)
 }
 
@@ -110,6 +111,17 @@ pub(crate) fn check_transaction(tx: &Ident, sig: &Signature, errors: &mut Errors
             ty.span(),
             "the transaction belongs to the caller, who commits it: take `&Transaction<'_>` or `&mut Transaction<'_>`",
         ),
+    }
+}
+
+/// A migration leads to a version, which an existing policy may have.
+pub(crate) fn check_migrate(args: &Args, errors: &mut Errors) {
+    let setter = |word: &str| args.setters.iter().map(|(key, _)| key).find(|key| *key == word);
+    if let (Some(migrate), None, None) = (setter("migrate"), setter("version"), &args.value) {
+        errors.at(
+            migrate.span(),
+            "`migrate` makes values of older versions into those of this one: say which one this is, as in `version = 1`",
+        );
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::envelope::{Envelope, Place};
+use super::envelope::{Header, Place};
 use super::error::{CheckpointError, StoreError};
 use super::fingerprint::InputHash;
 use super::numbers::Numbers;
 use super::record::{Appended, Forgotten, Granted, Lease, Left, Step, StepRecord, UnixMillis, unix_now};
+use super::self_describing::Migrate;
 use super::store::Store;
 use super::ticket::Ticket;
 use super::value::check_name;
@@ -23,6 +24,7 @@ pub(crate) struct Run {
     pub(super) store: Store,
     pub(super) lease: Lease,
     pub(super) version: u16,
+    pub(super) migrate: Option<Migrate>,
     pub(super) every: Every,
     pub(super) incarnation: u64,
     /// When this incarnation was started.
@@ -82,6 +84,7 @@ impl Run {
             store,
             lease: Lease { run: id.into(), token: granted.token },
             version: policy.version,
+            migrate: policy.migrate.map(|migrate| migrate.0),
             every: policy.every,
             incarnation: granted.incarnation,
             started_at: granted.created_at,
@@ -150,7 +153,7 @@ impl Run {
         for entry in progress.steps.values() {
             let Entry::Recorded(record) = entry else { continue };
             last = last.max(record.seq);
-            Envelope::parse(&record.value, &self.place_of(&record.key, record.input))
+            Header::read(&record.value, &self.place_of(&record.key, record.input))
                 .map_err(|error| error.about(self.id(), format!("step `{}`", record.key), record.schema))?;
         }
         if last == progress.steps.len() as u64 {

@@ -38,6 +38,9 @@ pub trait Backend: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Values above so many bytes are kept in files of their own, by stores that can; others keep them where they are.
+    fn files_above(&self, _bytes: u64) {}
+
     /// Claims a run and reads what is recorded of it.
     fn claim(&self, claim: Claim) -> Ticket<Claimed>;
 

@@ -74,6 +74,13 @@ pub enum StoreError {
         /// What it read back as.
         found: String,
     },
+    /// The directory is on a file system that other hosts may share: its locks and its memory do not reach them.
+    NetworkFileSystem {
+        /// The directory.
+        path: PathBuf,
+        /// What the kernel calls it.
+        kind: String,
+    },
     /// The store has fewer commits than were acknowledged: its log was damaged, or left behind when it was copied.
     CommitsLost {
         /// The file.
@@ -137,12 +144,21 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A recorded step is damaged.
+    /// A recorded step is damaged, or is encrypted with a key that the handle was not given.
     Unreadable {
         /// The run.
         run: String,
         /// The step.
         step: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The keys to encrypt with cannot be used.
+    BadKeys {
+        /// Where they come from.
+        from: &'static str,
+        /// What is wrong, without the keys.
+        reason: String,
     },
     /// Reading, writing or syncing failed.
     Failed {
@@ -206,6 +222,11 @@ impl fmt::Display for StoreError {
                 "{} would not survive a power cut: `PRAGMA {pragma}` reads `{found}` where `{wanted}` is needed; put the store on a local file system",
                 path.display()
             ),
+            Self::NetworkFileSystem { path, kind } => write!(
+                f,
+                "{} is on a network file system ({kind}), where SQLite cannot keep two hosts apart; choose a local disk with FT_STORE=sqlite:PATH, or Postgres for a store of many hosts",
+                path.display()
+            ),
             Self::CommitsLost { path, mark, acknowledged, found } => write!(
                 f,
                 "the store {} holds {found} of {acknowledged} commits: its log {}-wal was damaged, or left behind when it was copied or restored, and steps recorded there would run again; put the log back, or delete {} to go on without them",
@@ -241,9 +262,8 @@ impl fmt::Display for StoreError {
             }
             Self::RunExists { run } => write!(f, "run `{run}` is there already; choose another name, or delete it"),
             Self::BadName { name: _, reason } => f.write_str(reason),
-            Self::Unreadable { run, step } => {
-                write!(f, "step `{step}` of run `{run}` is damaged and was not copied; restore the store from a backup")
-            }
+            Self::Unreadable { run: _, step: _, reason } => write!(f, "nothing was copied: {reason}"),
+            Self::BadKeys { from, reason } => write!(f, "the keys in {from} cannot be used: {reason}"),
             Self::Failed { store, doing, reason } => write!(f, "{doing} failed on the store {store}: {reason}"),
             Self::DeadlinePassed => f.write_str(
                 "the deadline of the caller passed before the store answered; what it was asked to do is still done, and the next call finds it",
@@ -456,6 +476,33 @@ pub enum CheckpointError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A recorded value is encrypted with a key that the store handle was not given.
+    KeyMissing {
+        /// The run.
+        run: String,
+        /// What the value belongs to.
+        what: String,
+        /// The id of the key.
+        key: u32,
+        /// The ids of those that the handle was given.
+        known: Vec<u32>,
+    },
+    /// A recorded value cannot be opened with the key that the store handle has under its id.
+    WrongKey {
+        /// The run.
+        run: String,
+        /// What the value belongs to.
+        what: String,
+        /// The id of the key.
+        key: u32,
+    },
+    /// A recorded value is not encrypted, and the store handle has keys.
+    NotEncrypted {
+        /// The run.
+        run: String,
+        /// What the value belongs to.
+        what: String,
+    },
 }
 
 impl Fault for CheckpointError {
@@ -571,6 +618,33 @@ impl fmt::Display for CheckpointError {
                 f,
                 "{what} of run `{run}` is damaged: {reason}; restore the store from a backup, or delete the run to start it again from nothing"
             ),
+            Self::KeyMissing { run, what, key, known } => write!(
+                f,
+                "{what} of run `{run}` is encrypted with key {key}, and the store was opened with {}; give it that key with Store::encrypt (`Keys::and`), or in FT_STORE_KEY",
+                Ids(known)
+            ),
+            Self::WrongKey { run, what, key } => write!(
+                f,
+                "{what} of run `{run}` is encrypted with key {key} and does not open with what was given under that id: it is another key, or somebody without it has written the value; give the right key, or restore the store from a backup"
+            ),
+            Self::NotEncrypted { run, what } => write!(
+                f,
+                "{what} of run `{run}` is not encrypted, and the store was opened with keys; if it was recorded before there were any, read it with `Keys::and_plain`, else somebody without a key has written it"
+            ),
+        }
+    }
+}
+
+/// Keys that are known, by their ids.
+struct Ids<'a>(&'a [u32]);
+
+impl fmt::Display for Ids<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<String> = self.0.iter().map(u32::to_string).collect();
+        match ids.len() {
+            0 => f.write_str("none"),
+            1 => write!(f, "key {}", ids[0]),
+            _ => write!(f, "keys {}", ids.join(", ")),
         }
     }
 }

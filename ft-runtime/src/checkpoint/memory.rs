@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::backend::Backend;
-use super::envelope::relocate;
 use super::error::StoreError;
 use super::record::{
     Abandoned, Appended, Claim, Claimed, Collected, Filter, Finish, Fork, Gc, Granted, Lease, Left, Renewed, RunRecord,
@@ -295,7 +294,7 @@ impl Shared {
                 if let Some(owner) = living {
                     return Claimed::Busy { owner };
                 }
-                if record.version != claim.version {
+                if !claim.continues(record.version) {
                     return Claimed::OtherVersion { recorded: record.version };
                 }
                 if let Some(refused) = claim.differing(&record.arguments) {
@@ -314,6 +313,7 @@ impl Shared {
                 }
             }
         }
+        record.version = claim.version;
         if run.input.is_none() {
             run.input.clone_from(&claim.input);
             record.input_len = claim.input.as_ref().map(|input| input.len() as u64);
@@ -400,12 +400,10 @@ impl Shared {
             states: Vec::new(),
         };
         if let Some(input) = &origin.input {
-            let (from, to) = fork.input_places();
-            run.input = Some(relocate(input, &from, &to).ok_or_else(|| fork.damaged_input())?.into());
+            run.input = Some(fork.relocate_input(input)?.into());
         }
         for (place, step) in run.steps.iter_mut().enumerate() {
-            let (from, to) = fork.places(step, origin.record.incarnation, token);
-            step.value = relocate(&step.value, &from, &to).ok_or_else(|| fork.damaged(step))?.into();
+            step.value = fork.relocate(step, origin.record.incarnation, token)?.into();
             step.token = token;
             run.places.insert(Arc::clone(&step.key), place);
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::record::{KEEP_UNFINISHED, MAX_RECOVERIES};
 use super::run::RunCall;
+use super::self_describing::Migrate;
 use super::step::StepCall;
 
 /// Records what a function does, so that it goes on after a crash where it stopped.
@@ -21,6 +22,7 @@ use super::step::StepCall;
 /// | setting | default |
 /// |---|---|
 /// | [`version`](Self::version) | 0 |
+/// | [`migrate`](Self::migrate) | none |
 /// | [`keep`](Self::keep) | 7 days |
 /// | [`keep_unfinished`](Self::keep_unfinished) | 90 days |
 /// | [`max_recoveries`](Self::max_recoveries) | 10 |
@@ -46,6 +48,7 @@ use super::step::StepCall;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     pub(super) version: u16,
+    pub(super) migrate: Option<Migration>,
     pub(super) keep: Duration,
     pub(super) keep_unfinished: Duration,
     pub(super) max_recoveries: u32,
@@ -53,6 +56,18 @@ pub struct Checkpoint {
     pub(super) require_run: bool,
     pub(super) every: Every,
 }
+
+/// A migration; the same one is at the same address.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Migration(pub(super) Migrate);
+
+impl PartialEq for Migration {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::fn_addr_eq(self.0, other.0)
+    }
+}
+
+impl Eq for Migration {}
 
 /// When a finished run may be executed again under its id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -86,6 +101,7 @@ impl Checkpoint {
     pub const fn new() -> Self {
         Self {
             version: 0,
+            migrate: None,
             keep: Duration::from_secs(7 * 24 * 60 * 60),
             keep_unfinished: KEEP_UNFINISHED,
             max_recoveries: MAX_RECOVERIES,
@@ -96,8 +112,8 @@ impl Checkpoint {
     }
 
     /// The version of the code. A run that another version started is refused, so that a deploy with runs in flight is
-    /// a decision; a step's or a state's value of a newer version is refused, one of an older version is read as far
-    /// as its type allows.
+    /// a decision ([`migrate`](Self::migrate) is another one); a step's or a state's value of a newer version is refused,
+    /// one of an older version is read as far as its type allows.
     ///
     /// # Panics
     ///
@@ -107,6 +123,28 @@ impl Checkpoint {
     pub const fn version(self, version: u32) -> Self {
         assert!(version <= u16::MAX as u32, "version must be at most 65535");
         Self { version: version as u16, ..self }
+    }
+
+    /// How a value that an older [`version`](Self::version) recorded becomes one of this: it gets the version that
+    /// recorded it, and goes for what steps and runs return and for saved states, not for errors that were recorded. Without,
+    /// an older value is read as far as its type allows.
+    ///
+    /// A run with a migration takes over runs that an older version has started and not finished, saved states included;
+    /// without, it refuses them. What is migrated is not written back: a migration reads every version that has values
+    /// in the store.
+    ///
+    /// ```
+    /// use ft_runtime::checkpoint::{Checkpoint, Value, ValueError};
+    ///
+    /// /// Amounts were euros in version 0, and are cents.
+    /// fn to_cents(_: u16, euros: Value) -> Result<Value, ValueError> {
+    ///     Value::encode(&(euros.decode::<u64>()? * 100))
+    /// }
+    /// static PRICE: Checkpoint = Checkpoint::new().version(1).migrate(to_cents);
+    /// ```
+    #[must_use]
+    pub const fn migrate(self, migrate: Migrate) -> Self {
+        Self { migrate: Some(Migration(migrate)), ..self }
     }
 
     /// How long the result of a finished run is kept and answered again.

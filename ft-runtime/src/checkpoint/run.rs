@@ -8,7 +8,7 @@ use std::task::{self, Poll, ready};
 
 use super::active::Run;
 use super::arguments::Arguments;
-use super::envelope::{self, EnvelopeError, Place};
+use super::envelope::{self, Envelope, EnvelopeError, Place};
 use super::error::{CheckpointError, StoreError};
 use super::fingerprint::InputHash;
 use super::record::{Claim, Claimed, Finish, Granted, Lease, Left, millis, unix_now};
@@ -59,7 +59,7 @@ impl RunCall {
         RunSession {
             call: self,
             site: None,
-            seal: envelope::seal::<R::Value>,
+            seal: envelope::seal_with::<R::Value>,
             read: read::<R::Value>,
             reject: <R::Error as FromRejected>::from_rejected,
         }
@@ -155,6 +155,7 @@ impl<T, E> RunSession<T, E> {
             run: Arc::clone(&run),
             function: self.call.function.into(),
             version: self.call.policy.version.into(),
+            upgrades: self.call.policy.migrate.is_some(),
             arguments: self.call.arguments.clone(),
             input: None,
             again: self.call.policy.again == Again::Always,
@@ -182,7 +183,7 @@ impl<T, E> RunSession<T, E> {
                     }
                 }
             }
-            Claimed::Finished(output) => match (self.read)(&output, now, &Place::Output { run: &run }) {
+            Claimed::Finished(output) => match self.answer(&output, &run, &store) {
                 Ok(value) => Ok(Opened::Answer(value)),
                 Err(error) => Err(error.about(&run, "the result".into(), now)),
             },
@@ -204,6 +205,12 @@ impl<T, E> RunSession<T, E> {
         }
     }
 
+    /// The result in a sealed output.
+    fn answer(&self, output: &[u8], run: &str, store: &Store) -> Result<T, EnvelopeError> {
+        let envelope = Envelope::open(output, &Place::Output { run }, store.sealing())?;
+        (self.read)(&envelope, &self.call.policy)
+    }
+
     /// Hands the result to the store. From here on it is the value that was read back, as it will be answered again.
     fn finish(&self, held: &Held, value: &T) -> Result<(T, Ticket<()>), CheckpointError> {
         held.run.end()?;
@@ -211,8 +218,9 @@ impl<T, E> RunSession<T, E> {
         let run = &held.run;
         let about = |error: EnvelopeError| error.about(&run.lease.run, "the result".into(), policy.version);
         let place = Place::Output { run: run.id() };
-        let output = (self.seal)(value, policy.version, &place).map_err(about)?;
-        let read = (self.read)(&output, policy.version, &place)
+        let output = (self.seal)(value, policy.version, &place, run.store.sealing()).map_err(about)?;
+        let read = self
+            .answer(&output, run.id(), &run.store)
             .map_err(|error| error.not_round_trip(&run.lease.run, "the result"))?;
         let at = unix_now();
         let expires_at = (policy.again != Again::Always).then(|| at.saturating_add(millis(policy.keep)));

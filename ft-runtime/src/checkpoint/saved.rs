@@ -158,7 +158,7 @@ impl<T: Recorded + Default> Saved<T> {
             cadence: Cadence::new(link.run.every, link.run.between_failures),
             link,
             _open: open,
-            seal: envelope::seal::<T>,
+            seal: envelope::seal_with::<T>,
             generation,
             bad: bad.map(|(generation, _)| generation),
         })
@@ -169,7 +169,8 @@ fn read<T: Recorded>(link: &Link, version: &StateRecord) -> Result<T, Checkpoint
     let (run, now) = (link.run.id(), link.run.version);
     let what = || format!("saved state `{}`", link.name);
     let place = link.place(&version.type_name, version.generation);
-    let envelope = Envelope::parse(&version.value, &place).map_err(|error| error.about(run, what(), now))?;
+    let envelope = Envelope::open(&version.value, &place, link.run.store.sealing())
+        .map_err(|error| error.about(run, what(), now))?;
     let (recorded_type, now_type) = (bare(&version.type_name), bare(type_name::<T>()));
     let decode = |reason| CheckpointError::Decode {
         run: run.into(),
@@ -182,7 +183,7 @@ fn read<T: Recorded>(link: &Link, version: &StateRecord) -> Result<T, Checkpoint
     if recorded_type != now_type && envelope.schema() == now {
         return Err(decode("the type has changed; if that is meant, raise `version`".into()));
     }
-    envelope.decode(now).map_err(|error| match error {
+    envelope.decode_with(now, link.run.migrate).map_err(|error| match error {
         EnvelopeError::Decode { reason, .. } => decode(reason),
         error => error.about(run, what(), now),
     })
@@ -285,8 +286,9 @@ impl<T> Saved<T> {
     fn sealed(&mut self) -> Result<Arc<[u8]>, CheckpointError> {
         let run = &self.link.run;
         let generation = self.generation + 1;
-        let sealed = (self.seal)(&self.value, run.version, &self.link.place(type_name::<T>(), generation))
-            .map_err(|error| error.about(run.id(), format!("saved state `{}`", self.link.name), run.version))?;
+        let sealed =
+            (self.seal)(&self.value, run.version, &self.link.place(type_name::<T>(), generation), run.store.sealing())
+                .map_err(|error| error.about(run.id(), format!("saved state `{}`", self.link.name), run.version))?;
         self.generation = generation;
         Ok(sealed.into())
     }

@@ -7,10 +7,12 @@
 
 mod callers;
 mod mark;
+mod mounts;
 mod queue;
 mod reader;
 mod requests;
 mod schema;
+mod values;
 mod writer;
 
 use std::collections::HashMap;
@@ -18,6 +20,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
@@ -25,6 +28,7 @@ use self::mark::Mark;
 use self::queue::Queue;
 use self::reader::Reads;
 use self::requests::{Ask, Job, Look};
+use self::values::{Files, Values};
 use self::writer::{Writer, poison};
 use super::backend::Backend;
 use super::error::StoreError;
@@ -39,6 +43,8 @@ use super::ticket::{Ticket, ticket};
 pub(crate) struct Sqlite {
     url: String,
     owner: String,
+    /// Values above this many bytes get a file of their own.
+    beside: Arc<AtomicU64>,
     queue: Arc<Queue>,
     reads: Arc<Reads>,
     reader: Option<JoinHandle<()>>,
@@ -83,11 +89,14 @@ impl Sqlite {
         let url = format!("sqlite:{}", path.display());
         let queue = Arc::new(Queue::new(url.clone()));
         let reads = Arc::new(Reads::new(url.clone(), Arc::clone(&queue)));
-        let writer = Writer::new(connection, mark, path.clone(), owners, owner, Arc::clone(&queue));
-        let mut store = Self { url, owner: id, queue, reads, reader: None, writer: None };
+        let beside_above = Arc::new(AtomicU64::new(values::ABOVE));
+        let directory = beside(&path, ".values");
+        let values = Values::new(directory.clone(), Arc::clone(&beside_above), &id);
+        let writer = Writer::new(connection, mark, path.clone(), owners, owner, values, Arc::clone(&queue));
+        let mut store = Self { url, owner: id, beside: beside_above, queue, reads, reader: None, writer: None };
         store.writer = Some(store.start("ft-store", move || writer.run())?);
         let reads = Arc::clone(&store.reads);
-        store.reader = Some(store.start("ft-store-read", move || reads.run(&path))?);
+        store.reader = Some(store.start("ft-store-read", move || reads.run(&path, &Files::new(directory)))?);
         Ok(store)
     }
 
@@ -155,6 +164,10 @@ impl Backend for Sqlite {
         self.queue.full()
     }
 
+    fn files_above(&self, bytes: u64) {
+        self.beside.store(bytes, Ordering::Relaxed);
+    }
+
     fn claim(&self, claim: Claim) -> Ticket<Claimed> {
         self.ask(claim)
     }
@@ -164,7 +177,7 @@ impl Backend for Sqlite {
     }
 
     fn put_state(&self, state: SaveState) -> Ticket<()> {
-        self.ask(state)
+        self.ask(requests::Save::new(state))
     }
 
     fn states(&self, run: &str, name: &str) -> Ticket<Vec<StateRecord>> {
@@ -265,6 +278,7 @@ fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
     create_directories(parent).map_err(|error| not_writable(parent, error))?;
     // A link to the database is the database.
     let parent = parent.canonicalize().map_err(|error| not_writable(parent, error))?;
+    mounts::refuse_network(&parent)?;
     let path = parent.join(file);
     match path.canonicalize() {
         Ok(path) => Ok(path),

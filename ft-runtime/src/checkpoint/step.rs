@@ -107,9 +107,9 @@ impl StepCall {
         StepSession {
             plan: self.plan.unwrap_or(Plan::Plain),
             context: self.context,
-            schema: self.policy.version,
+            policy: self.policy,
             site: self.site,
-            seal: envelope::seal::<R::Value>,
+            seal: envelope::seal_with::<R::Value>,
             read: read::<R::Value>,
             errors: None,
             reject: <R::Error as FromRejected>::from_rejected,
@@ -155,7 +155,7 @@ impl StepCall {
 pub struct StepSession<T, E> {
     plan: Plan,
     pub(super) context: Context,
-    pub(super) schema: u16,
+    pub(super) policy: Checkpoint,
     pub(super) site: Option<&'static Site>,
     pub(super) seal: Seal<T>,
     pub(super) read: Read<T>,
@@ -295,12 +295,13 @@ impl<T, E> StepSession<T, E> {
     fn open(&self, sealed: &[u8], taken: &Taken, input: InputHash) -> Result<Result<T, E>, CheckpointError> {
         let (run, what) = (taken.run.id(), || format!("step `{}`", taken.key));
         let place = taken.run.place_of(&taken.key, input);
-        let about = |error: EnvelopeError| error.about(run, what(), self.schema);
-        if !Envelope::parse(sealed, &place).map_err(about)?.is_error() {
-            return (self.read)(sealed, self.schema, &place).map(Ok).map_err(about);
+        let about = |error: EnvelopeError| error.about(run, what(), self.policy.version);
+        let envelope = Envelope::open(sealed, &place, taken.run.store.sealing()).map_err(about)?;
+        if !envelope.is_error() {
+            return (self.read)(&envelope, &self.policy).map(Ok).map_err(about);
         }
         match self.errors {
-            Some((_, read)) => read(sealed, self.schema, &place).map(Err).map_err(about),
+            Some((_, read)) => read(&envelope, &self.policy).map(Err).map_err(about),
             None => Err(CheckpointError::Decode {
                 run: run.into(),
                 what: what(),
@@ -316,10 +317,11 @@ impl<T, E> StepSession<T, E> {
     fn hand_over(&self, taken: &mut Taken, outcome: Result<T, E>) -> Result<HandedOver<T, E>, CheckpointError> {
         let run = &taken.run;
         let place = run.place_of(&taken.key, taken.input);
-        let about = |error: EnvelopeError| error.about(run.id(), format!("step `{}`", taken.key), self.schema);
+        let (schema, sealing) = (self.policy.version, run.store.sealing());
+        let about = |error: EnvelopeError| error.about(run.id(), format!("step `{}`", taken.key), schema);
         let sealed = match (&outcome, self.errors) {
-            (Ok(value), _) => (self.seal)(value, self.schema, &place).map_err(about)?,
-            (Err(error), Some((seal, _))) => match seal(error, self.schema, &place) {
+            (Ok(value), _) => (self.seal)(value, schema, &place, sealing).map_err(about)?,
+            (Err(error), Some((seal, _))) => match seal(error, schema, &place, sealing) {
                 Ok(sealed) => sealed,
                 Err(EnvelopeError::Encode { .. }) => return Ok((outcome, None)),
                 Err(error) => return Err(about(error)),
@@ -327,14 +329,15 @@ impl<T, E> StepSession<T, E> {
             (Err(_), None) => return Ok((outcome, None)),
         };
         let not_round_trip = |error: EnvelopeError| error.not_round_trip(run.id(), &taken.key);
+        let envelope = Envelope::open(&sealed, &place, sealing).map_err(not_round_trip)?;
         let read = match (outcome, self.errors) {
-            (Err(_), Some((_, read))) => Err(read(&sealed, self.schema, &place).map_err(not_round_trip)?),
-            _ => Ok((self.read)(&sealed, self.schema, &place).map_err(not_round_trip)?),
+            (Err(_), Some((_, read))) => Err(read(&envelope, &self.policy).map_err(not_round_trip)?),
+            _ => Ok((self.read)(&envelope, &self.policy).map_err(not_round_trip)?),
         };
         let step = Step {
             lease: run.lease.clone(),
             key: Arc::clone(&taken.key),
-            schema: self.schema,
+            schema,
             input: taken.input,
             value: sealed.into(),
             version: run.version.into(),

@@ -8,9 +8,15 @@ use std::sync::{Arc, Mutex};
 
 use super::around::Around;
 use super::backend::Backend;
+#[cfg(feature = "zstd")]
+use super::compression::Compression;
+use super::envelope::{Envelope, EnvelopeError, Place};
 use super::error::StoreError;
+#[cfg(feature = "encryption")]
+use super::keys::Keys;
 use super::memory::Memory;
 use super::record::{Collected, Filter, Fork, Gc, RunRecord, StateRecord, StepRecord, unix_now};
+use super::sealing::Sealing;
 use super::sqlite::Sqlite;
 use super::ticket::Ticket;
 use super::value::check_name;
@@ -45,6 +51,7 @@ static INSTALLED: Mutex<Option<Store>> = Mutex::new(None);
 #[derive(Clone)]
 pub struct Store {
     backend: Arc<dyn Backend>,
+    sealing: Arc<Sealing>,
 }
 
 impl Store {
@@ -72,7 +79,71 @@ impl Store {
 
     /// A store of your own making.
     pub fn from_backend(backend: Arc<dyn Backend>) -> Self {
-        Self { backend }
+        Self { backend, sealing: Arc::default() }
+    }
+
+    /// Compresses what is recorded through this handle, where that makes it smaller. Any handle reads it, in a build with the
+    /// feature `zstd`.
+    ///
+    /// Together with [`encrypt`](Self::encrypt), the length of a value tells how well it compressed. Where somebody who
+    /// sees the store can also choose a part of the values, that gives away something about the rest; leave one of
+    /// them out there.
+    #[cfg(feature = "zstd")]
+    #[must_use]
+    pub fn compress(self, compression: Compression) -> Self {
+        let sealing = Sealing { compression: Some(compression), ..(*self.sealing).clone() };
+        Self { sealing: Arc::new(sealing), ..self }
+    }
+
+    /// Encrypts what is recorded through this handle, and reads what was encrypted with any of the keys: see [`Keys`]. A
+    /// value that is not encrypted is refused then, unless the keys say otherwise.
+    #[cfg(feature = "encryption")]
+    #[must_use]
+    pub fn encrypt(self, keys: Keys) -> Self {
+        let sealing = Sealing { keys: Some(keys), ..(*self.sealing).clone() };
+        Self { sealing: Arc::new(sealing), ..self }
+    }
+
+    /// Keeps values above so many bytes, as they are stored, in files beside the database: in `PATH.values`, 262,144 bytes by
+    /// default, `u64::MAX` for never. It goes for all handles of the store in this process, and for what is recorded from
+    /// now on; a store that has no files does nothing.
+    ///
+    /// In a database, large values make every commit write twice what they are long, and its log grow. A file costs two more
+    /// syncs. The directory belongs to the database: it is copied with it, after it, and `delete` and `gc` remove what is in
+    /// it.
+    #[must_use]
+    pub fn files_above(self, bytes: u64) -> Self {
+        self.backend.files_above(bytes);
+        self
+    }
+
+    /// Opens a value as it was recorded, with the keys of this handle: what [`output`](Self::output), [`steps`](Self::steps)
+    /// and [`states`](Self::states) return.
+    ///
+    /// ```
+    /// use ft_runtime::checkpoint::{Checkpoint, Store, envelope::Place};
+    /// use ft_runtime::Error;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = Store::open("memory:")?;
+    /// let run = Checkpoint::new().run("order-42").named("order").calls::<Result<u32, Error<String>>>();
+    /// store.scope(run.run(async { Ok(7) })).await?;
+    ///
+    /// let sealed = store.output("order-42").await?.expect("it is finished");
+    /// let output = store.unseal(&sealed, &Place::Output { run: "order-42" }).expect("it is whole");
+    /// assert_eq!(output.decode(0), Ok(7));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// That it is damaged, or not of this place; that a key or a feature of this build is missing.
+    pub fn unseal<'a>(&self, sealed: &'a [u8], place: &Place<'_>) -> Result<Envelope<'a>, EnvelopeError> {
+        Envelope::open(sealed, place, &self.sealing)
+    }
+
+    pub(super) fn sealing(&self) -> &Arc<Sealing> {
+        &self.sealing
     }
 
     /// Makes this the store of every run in the process that has no other in [scope](Self::scope).
@@ -83,7 +154,8 @@ impl Store {
     }
 
     /// The store that a run started here would use: the one in scope, the installed one, or the one that `FT_STORE`
-    /// names (default `sqlite:.ft/ft.db`), which is opened and installed then.
+    /// names (default `sqlite:.ft/ft.db`), which is opened and installed then. With `FT_STORE_KEY`, values in that one are
+    /// [encrypted](Self::encrypt): `id:` and 64 hexadecimal digits, older keys behind commas.
     ///
     /// # Errors
     ///
@@ -98,7 +170,7 @@ impl Store {
         }
         // Opened under the lock: a second caller waits for this one instead of opening it too.
         let url = env::var("FT_STORE").ok().filter(|url| !url.is_empty()).unwrap_or_else(|| DEFAULT_URL.into());
-        let store = Self::open(&url)?;
+        let store = Self::open(&url)?.with_keys(env::var("FT_STORE_KEY").ok())?;
         *installed = Some(store.clone());
         Ok(store)
     }
@@ -136,14 +208,13 @@ impl Store {
         self.backend.list(filter)
     }
 
-    /// The recorded arguments of a run: a MessagePack map by their names, which
-    /// [`Envelope::parse`](super::envelope::Envelope::parse) opens. `None` if there is no such run, or none were recorded,
+    /// The recorded arguments of a run: a MessagePack map by their names, which [`unseal`](Self::unseal) opens. `None` if there is no such run, or none were recorded,
     /// as of functions without `recover`.
     pub fn input(&self, run: &str) -> Ticket<Option<Arc<[u8]>>> {
         self.backend.input(run)
     }
 
-    /// The output of a finished run, as it was recorded: [`Envelope::parse`](super::envelope::Envelope::parse) opens it.
+    /// The output of a finished run, as it was recorded: [`unseal`](Self::unseal) opens it.
     /// `None` if there is no such run, or it is not finished.
     pub fn output(&self, run: &str) -> Ticket<Option<Arc<[u8]>>> {
         self.backend.output(run)
@@ -218,11 +289,11 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::NoSuchStep`], [`StoreError::RunExists`] for `into`, [`StoreError::Unreadable`] for a damaged step
-    /// among those to be copied, and the store's errors.
+    /// [`StoreError::NoSuchStep`], [`StoreError::RunExists`] for `into`, [`StoreError::Unreadable`] for a step among those
+    /// to be copied that is damaged or needs another key, and the store's errors.
     pub fn fork(&self, run: &str, from: &str, into: &str) -> Ticket<RunRecord> {
         match check_name("run", into) {
-            Ok(()) => self.backend.fork(Fork::new(run, from, into)),
+            Ok(()) => self.backend.fork(Fork::new(run, from, into).sealed(&self.sealing)),
             Err(error) => Ticket::ready(Err(StoreError::BadName {
                 name: into.chars().take(40).collect(),
                 reason: error.to_string(),
@@ -246,6 +317,27 @@ impl Store {
     /// The backend behind the handle.
     pub fn backend(&self) -> &Arc<dyn Backend> {
         &self.backend
+    }
+
+    #[cfg(feature = "encryption")]
+    fn with_keys(self, keys: Option<String>) -> Result<Self, StoreError> {
+        match keys.filter(|keys| !keys.is_empty()).map(|keys| keys.parse::<Keys>()) {
+            None => Ok(self),
+            Some(Ok(keys)) => Ok(self.encrypt(keys)),
+            Some(Err(reason)) => Err(StoreError::BadKeys { from: "FT_STORE_KEY", reason }),
+        }
+    }
+
+    /// Whoever gives a key must not get a store that is not encrypted.
+    #[cfg(not(feature = "encryption"))]
+    fn with_keys(self, keys: Option<String>) -> Result<Self, StoreError> {
+        match keys.filter(|keys| !keys.is_empty()) {
+            None => Ok(self),
+            Some(_) => Err(StoreError::BadKeys {
+                from: "FT_STORE_KEY",
+                reason: "build ft-runtime with the feature `encryption`".into(),
+            }),
+        }
     }
 
     fn context(&self) -> Context {

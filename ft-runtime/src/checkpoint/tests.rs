@@ -7,17 +7,21 @@ mod bad_input;
 mod in_flight;
 mod inside;
 mod log;
+mod migrated;
 mod migration;
 mod operate;
 mod retention;
 mod runs;
 mod saved;
+#[cfg(all(feature = "zstd", feature = "encryption"))]
+mod sealed;
 mod selects;
 mod sleeps;
 mod sqlite;
 mod tx;
 #[cfg(feature = "postgres")]
 mod tx_postgres;
+mod values;
 
 use std::sync::Arc;
 

@@ -83,7 +83,7 @@ use self::error::TxError;
 use self::records::{At, BlockingRecords, Records, Row};
 use super::POLICY;
 use super::active::{Run, Taken};
-use super::envelope::{EnvelopeError, Place};
+use super::envelope::{Envelope, EnvelopeError, Place};
 use super::error::CheckpointError;
 use super::fingerprint::InputHash;
 use super::inside::{Inside, Nested};
@@ -192,8 +192,10 @@ impl<T, E> StepSession<T, E> {
                 now: recording.input.to_string(),
             });
         }
-        let value = (self.read)(&row.value, self.schema, &recording.place())
-            .map_err(|error| error.about(run, recording.what(), self.schema))?;
+        let place = recording.place();
+        let value = Envelope::open(&row.value, &place, recording.run.store.sealing())
+            .and_then(|envelope| (self.read)(&envelope, &self.policy))
+            .map_err(|error| error.about(run, recording.what(), self.policy.version))?;
         observe::emit(self.site, POLICY, What::Replayed { run, step: &recording.name() });
         Ok(value)
     }
@@ -281,12 +283,15 @@ impl<T, E> TxSession<T, E> {
 
     /// From here on the value is the one that was read back, as a record answers it.
     fn seal(&self, recording: &Recording, value: T) -> Result<(T, Row), E> {
-        let StepSession { schema, seal, read, reject, .. } = self.session;
-        let (run, place) = (recording.run.id(), recording.place());
+        let StepSession { policy, seal, read, reject, .. } = self.session;
+        let (run, place, schema) = (recording.run.id(), recording.place(), policy.version);
+        let sealing = recording.run.store.sealing();
         let about = |error: EnvelopeError| error.about(run, recording.what(), schema);
         let sealed = || -> Result<(T, Row), CheckpointError> {
-            let sealed = seal(&value, schema, &place).map_err(about)?;
-            let value = read(&sealed, schema, &place).map_err(|error| error.not_round_trip(run, &recording.name()))?;
+            let sealed = seal(&value, schema, &place, sealing).map_err(about)?;
+            let value = Envelope::open(&sealed, &place, sealing)
+                .and_then(|envelope| read(&envelope, &policy))
+                .map_err(|error| error.not_round_trip(run, &recording.name()))?;
             Ok((value, Row { schema, input: recording.input.as_bytes().to_vec(), value: sealed }))
         };
         sealed().map_err(|error| reject(error.into()))

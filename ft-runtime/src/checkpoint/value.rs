@@ -3,8 +3,10 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::Checkpoint;
 use super::envelope::{Envelope, EnvelopeError, MAX_LEN, Place};
 use super::error::CheckpointError;
+use super::sealing::Sealing;
 use crate::error::Error;
 
 /// The result of a run or a step: a value that serialises and can be read back.
@@ -18,13 +20,13 @@ use crate::error::Error;
 pub trait Recorded: Serialize + DeserializeOwned {}
 
 /// How a value of some type is sealed for its place.
-pub(super) type Seal<T> = fn(&T, u16, &Place<'_>) -> Result<Vec<u8>, EnvelopeError>;
+pub(super) type Seal<T> = fn(&T, u16, &Place<'_>, &Sealing) -> Result<Vec<u8>, EnvelopeError>;
 
-/// How the sealed value of a place is read.
-pub(super) type Read<T> = fn(&[u8], u16, &Place<'_>) -> Result<T, EnvelopeError>;
+/// How an opened value is read by the code of a policy.
+pub(super) type Read<T> = fn(&Envelope<'_>, &Checkpoint) -> Result<T, EnvelopeError>;
 
-pub(super) fn read<T: Recorded>(bytes: &[u8], schema: u16, place: &Place<'_>) -> Result<T, EnvelopeError> {
-    Envelope::parse(bytes, place)?.decode(schema)
+pub(super) fn read<T: Recorded>(envelope: &Envelope<'_>, policy: &Checkpoint) -> Result<T, EnvelopeError> {
+    envelope.decode_with(policy.version, policy.migrate.map(|migrate| migrate.0))
 }
 
 /// An error of the call is recorded as what it is; a refusal of ours is not one, and refuses.
@@ -51,7 +53,7 @@ impl EnvelopeError {
     pub(super) fn about(self, run: &str, what: String, now: u16) -> CheckpointError {
         let run = run.to_owned();
         match self {
-            Self::Corrupt { what: reason } => CheckpointError::Corrupt { run, what, reason: reason.into() },
+            Self::Corrupt { what: reason } => CheckpointError::Corrupt { run, what, reason: reason.into_owned() },
             Self::Unsupported { what: part, found } => CheckpointError::Decode {
                 run,
                 what,
@@ -59,6 +61,16 @@ impl EnvelopeError {
                 now: "values of this ft".into(),
                 reason: "update ft".into(),
             },
+            Self::FeatureMissing { feature } => CheckpointError::Decode {
+                run,
+                what,
+                recorded: format!("a value that needs the feature `{feature}`"),
+                now: "values of a build without it".into(),
+                reason: format!("build ft-runtime with the feature `{feature}`"),
+            },
+            Self::KeyMissing { id, known } => CheckpointError::KeyMissing { run, what, key: id, known },
+            Self::WrongKey { id } => CheckpointError::WrongKey { run, what, key: id },
+            Self::NotEncrypted => CheckpointError::NotEncrypted { run, what },
             Self::FutureSchema { recorded, now } => CheckpointError::FutureSchema { run, what, recorded, now },
             Self::Decode { recorded, reason } => CheckpointError::Decode {
                 run,

@@ -106,6 +106,9 @@ fn words_of_another_attribute_say_whose_they_are() {
 
 #[test]
 fn a_skipped_argument_must_exist() {
+    let alone = "`migrate` makes values of older versions into those of this one: say which one this is, as in `version = 1`";
+    says("checkpoint", "migrate = m", &[alone]);
+    says("checkpoint", "run = \"r\", migrate = m", &[alone]);
     says("checkpoint", "skip(nothing)", &["`f` has no argument `nothing` to skip; it has `a`, `b`"]);
 }
 

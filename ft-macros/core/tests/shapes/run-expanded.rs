@@ -17,6 +17,23 @@ async fn place_order(order: &Order) -> Result<Receipt, ShopError> {
         })
         .await
 }
+async fn invoice(order: &Order) -> Result<Receipt, ShopError> {
+    let site = ::ft_runtime::site!().enter();
+    let checkpoint = &const {
+        ::ft_runtime::Checkpoint::new().version(3).migrate(invoices::migrate)
+    };
+    checkpoint
+        .run("invoice")
+        .named("invoice")
+        .argument("order", ::ft_runtime::fingerprint_of!(order))
+        .calls::<Result<Receipt, ShopError>>()
+        .at(site)
+        .run(async {
+            let outcome: Result<Receipt, ShopError> = { charge(order).await };
+            outcome
+        })
+        .await
+}
 async fn reindex(rows: &Rows) -> Result<Report, IndexError> {
     let site = ::ft_runtime::site!().enter();
     let checkpoint = &::ft_runtime::Checkpoint::new()

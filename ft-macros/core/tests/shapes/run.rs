@@ -3,6 +3,11 @@ async fn place_order(order: &Order) -> Result<Receipt, ShopError> {
     charge(order).await
 }
 
+#[checkpoint(run = "invoice", version = 3, migrate = invoices::migrate)]
+async fn invoice(order: &Order) -> Result<Receipt, ShopError> {
+    charge(order).await
+}
+
 #[checkpoint(run = "reindex", every = 10s)]
 async fn reindex(state: &mut Saved<Progress>, rows: &Rows) -> Result<Report, IndexError> {
     state.mark().await?;

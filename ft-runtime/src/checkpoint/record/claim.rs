@@ -22,6 +22,9 @@ pub struct Claim {
     pub function: Arc<str>,
     /// Version of the code that claims it.
     pub version: u32,
+    /// A run that an older version of the code started, and did not finish, is taken over. Otherwise it is refused, as one of
+    /// a newer version is in any case.
+    pub upgrades: bool,
     /// What it is called with. A run that was started with something else is refused, unless it goes `again`.
     pub arguments: Arguments,
     /// The sealed arguments, of a function that goes on by itself: stored when the run starts, or where none are stored.
@@ -44,11 +47,17 @@ impl Claim {
         let keep_unfinished = KEEP_UNFINISHED;
         let (run, function, arguments) = (run.into(), function.into(), Arguments::default());
         let (max_recoveries, at) = (MAX_RECOVERIES, unix_now());
-        Self { run, function, version: 0, arguments, input: None, again: false, max_recoveries, keep_unfinished, at }
+        let upgrades = false;
+        Self { run, function, version: 0, upgrades, arguments, input: None, again: false, max_recoveries, keep_unfinished, at }
     }
 }
 
 impl Claim {
+    /// Whether it may go on with a run that was started, or taken over, by this version of the code.
+    pub(crate) fn continues(&self, version: u32) -> bool {
+        version == self.version || (self.upgrades && version < self.version)
+    }
+
     /// The arguments that keep it from a run that was started with `recorded`.
     pub(crate) fn differing(&self, recorded: &Arguments) -> Option<Claimed> {
         let differ: Vec<String> = recorded.differing(&self.arguments).into_iter().map(String::from).collect();

@@ -1,8 +1,12 @@
 //! A run that starts from the middle of another one.
 
+use std::fmt;
+use std::sync::Arc;
+
 use super::{RunRecord, RunStatus, StepRecord, UnixMillis, unix_now};
-use crate::checkpoint::envelope::Place;
+use crate::checkpoint::envelope::{self, Place};
 use crate::checkpoint::error::StoreError;
+use crate::checkpoint::sealing::Sealing;
 
 /// Starts the run `into` with the steps that `run` had recorded before its step `from`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,12 +20,37 @@ pub struct Fork {
     pub into: String,
     /// When.
     pub at: UnixMillis,
+    sealing: Relocating,
+}
+
+/// The keys that a fork needs: equal to all others, since they are none of what is asked for.
+#[derive(Clone, Default)]
+struct Relocating(Arc<Sealing>);
+
+impl PartialEq for Relocating {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Relocating {}
+
+impl fmt::Debug for Relocating {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Relocating")
+    }
 }
 
 impl Fork {
     /// Starts `into` from the step `from` of `run`, now.
     pub fn new(run: impl Into<String>, from: impl Into<String>, into: impl Into<String>) -> Self {
-        Self { run: run.into(), from: from.into(), into: into.into(), at: unix_now() }
+        let sealing = Relocating::default();
+        Self { run: run.into(), from: from.into(), into: into.into(), at: unix_now(), sealing }
+    }
+
+    /// With what the handle's values are sealed with.
+    pub(crate) fn sealed(self, sealing: &Arc<Sealing>) -> Self {
+        Self { sealing: Relocating(Arc::clone(sealing)), ..self }
     }
 
     /// The new run, made from `origin` by the grant of `token`, with so many steps.
@@ -45,24 +74,43 @@ impl Fork {
         }
     }
 
-    /// Where a step stands, and where its copy will.
-    pub(crate) fn places<'a>(&'a self, step: &'a StepRecord, from: u64, to: u64) -> (Place<'a>, Place<'a>) {
+    /// The value of a step of the run that was started by the grant `from`, sealed for its place in the new one, which
+    /// starts with the grant `to`.
+    ///
+    /// A store calls it inside of its transaction: what is encrypted is bound to its place, and the keys are not the
+    /// store's but those of the handle that asked for the fork.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unreadable`] for a value that cannot be opened; the store answers with it and changes nothing.
+    pub fn relocate(&self, step: &StepRecord, from: u64, to: u64) -> Result<Vec<u8>, StoreError> {
         let place = |incarnation, run| Place::Step { incarnation, run, key: &step.key, input: step.input };
-        (place(from, &self.run), place(to, &self.into))
+        let (from, to) = (place(from, &self.run), place(to, &self.into));
+        self.moved(&step.value, &from, &to, &step.key, &format!("step `{}`", step.key))
     }
 
-    /// Where the recorded arguments stand, and where their copy will.
-    pub(crate) fn input_places(&self) -> (Place<'_>, Place<'_>) {
-        (Place::Input { run: &self.run }, Place::Input { run: &self.into })
+    /// As [`relocate`](Self::relocate), for the recorded arguments of the run.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unreadable`] as there.
+    pub fn relocate_input(&self, input: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let (from, to) = (Place::Input { run: &self.run }, Place::Input { run: &self.into });
+        self.moved(input, &from, &to, "its recorded arguments", "the recorded arguments")
     }
 
-    /// Recorded arguments that cannot be copied.
-    pub(crate) fn damaged_input(&self) -> StoreError {
-        StoreError::Unreadable { run: self.run.clone(), step: "its recorded arguments".into() }
-    }
-
-    /// A step whose value cannot be copied.
-    pub(crate) fn damaged(&self, step: &StepRecord) -> StoreError {
-        StoreError::Unreadable { run: self.run.clone(), step: step.key.to_string() }
+    fn moved(
+        &self,
+        value: &[u8],
+        from: &Place<'_>,
+        to: &Place<'_>,
+        step: &str,
+        what: &str,
+    ) -> Result<Vec<u8>, StoreError> {
+        envelope::relocate(value, from, to, &self.sealing.0).map_err(|error| StoreError::Unreadable {
+            run: self.run.clone(),
+            step: step.to_owned(),
+            reason: error.about(&self.run, what.to_owned(), 0).to_string(),
+        })
     }
 }

@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use super::queue::Queue;
 use super::requests::{self, Look};
 use super::schema;
+use super::values::Files;
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::ticket::Reply;
 
@@ -75,7 +76,7 @@ impl Reads {
     }
 
     /// Works until it is closed and empty.
-    pub(super) fn run(&self, path: &Path) {
+    pub(super) fn run(&self, path: &Path, files: &Files) {
         let mut connection = None;
         while let Some((writes_before, read)) = self.take() {
             if read.is_deserted() {
@@ -87,7 +88,7 @@ impl Reads {
                 None => schema::connect_to_read(path),
             };
             // A waker that panics, which the panic hook reports, takes no other answer with it.
-            let answered = panic::catch_unwind(AssertUnwindSafe(|| read.execute(opened.as_ref(), path)));
+            let answered = panic::catch_unwind(AssertUnwindSafe(|| read.execute(opened.as_ref(), path, files)));
             // After a failure it is opened anew.
             connection = opened.ok().filter(|_| answered.is_ok_and(|sound| sound));
         }
@@ -99,7 +100,7 @@ trait Read: Send {
     fn is_deserted(&self) -> bool;
 
     /// Answers. `false` if the connection failed.
-    fn execute(self: Box<Self>, db: Result<&Connection, &StoreError>, path: &Path) -> bool;
+    fn execute(self: Box<Self>, db: Result<&Connection, &StoreError>, path: &Path, files: &Files) -> bool;
 }
 
 /// A question and the one who waits for the answer.
@@ -113,9 +114,9 @@ impl<L: Look> Read for Job<L> {
         self.reply.is_deserted()
     }
 
-    fn execute(self: Box<Self>, db: Result<&Connection, &StoreError>, path: &Path) -> bool {
+    fn execute(self: Box<Self>, db: Result<&Connection, &StoreError>, path: &Path, files: &Files) -> bool {
         let Job { look, reply } = *self;
-        let (answer, sound) = match db.map(|db| look.look(db)) {
+        let (answer, sound) = match db.map(|db| look_again(&look, db, files)) {
             Ok(Ok(answer)) => (Ok(answer), true),
             Ok(Err(error)) if requests::is_senseless(&error) => {
                 (Err(StoreError::Damaged { path: path.to_owned(), reason: requests::reason(&error) }), true)
@@ -126,4 +127,18 @@ impl<L: Look> Read for Job<L> {
         reply.send(answer);
         sound
     }
+}
+
+/// Looks, and once more while files are missing: their rows may have been deleted since they were read.
+fn look_again<L: Look>(look: &L, db: &Connection, files: &Files) -> rusqlite::Result<L::Answer> {
+    const TRIES: u32 = 3;
+    let _ = files.missed();
+    let mut answer = look.look(db, files)?;
+    for _ in 1..TRIES {
+        if !files.missed() {
+            break;
+        }
+        answer = look.look(db, files)?;
+    }
+    Ok(answer)
 }

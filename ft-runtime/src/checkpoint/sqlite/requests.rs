@@ -11,14 +11,15 @@ mod steps;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
-use rusqlite::types::Type;
+use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 
 pub(super) use self::abandoned::Release;
 pub(super) use self::operate::{Cancel, Resume};
 pub(super) use self::runs::{Delete, Input, Output};
-pub(super) use self::states::States;
+pub(super) use self::states::{Save, States};
 pub(super) use self::steps::{Append, Steps};
+use super::values::{Files, Pointer, Values};
 use super::writer::Hands;
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::ticket::Reply;
@@ -32,7 +33,7 @@ pub(super) trait Look: Send + 'static {
     type Answer: Send + 'static;
 
     /// Reads the answer, in a transaction of its own.
-    fn look(&self, db: &Connection) -> rusqlite::Result<Self::Answer>;
+    fn look(&self, db: &Connection, files: &Files) -> rusqlite::Result<Self::Answer>;
 }
 
 /// A request to the database and what it is answered with.
@@ -43,6 +44,11 @@ pub(super) trait Ask: Send + 'static {
     /// Bytes of values it carries.
     fn size(&self) -> usize {
         0
+    }
+
+    /// Does what takes long and needs no transaction: writes large values to their files. An `Err` is this request's answer.
+    fn prepare(&mut self, _: &Values) -> Result<(), StoreError> {
+        Ok(())
     }
 
     /// Does the work. An `Err` outside means that the database failed and takes the whole batch with it; one inside
@@ -71,6 +77,7 @@ impl<A: Ask> Job<A> {
 /// A [`Job`] of any kind.
 pub(super) trait Work: Send {
     fn size(&self) -> usize;
+    fn prepare(&mut self, values: &Values);
     fn execute(&mut self, db: &Connection, hands: &mut Hands) -> rusqlite::Result<()>;
     fn acknowledge(self: Box<Self>, hands: &mut Hands);
     fn fail(self: Box<Self>, error: &StoreError, hands: &mut Hands);
@@ -82,7 +89,17 @@ impl<A: Ask> Work for Job<A> {
         self.ask.size()
     }
 
+    fn prepare(&mut self, values: &Values) {
+        if let Err(error) = self.ask.prepare(values) {
+            self.answer = Some(Err(error));
+        }
+    }
+
     fn execute(&mut self, db: &Connection, hands: &mut Hands) -> rusqlite::Result<()> {
+        if self.answer.is_some() {
+            return Ok(());
+        }
+        let doomed = hands.values.doomed();
         db.prepare_cached("SAVEPOINT request")?.execute([])?;
         // What a panic leaves half-changed is the database, and that is rolled back.
         let executed = panic::catch_unwind(AssertUnwindSafe(|| self.ask.execute(db, hands)));
@@ -94,6 +111,7 @@ impl<A: Ask> Work for Job<A> {
         // A request that fails on its own has changed nothing; the others of the batch go on.
         if answer.is_err() {
             db.prepare_cached("ROLLBACK TO request")?.execute([])?;
+            hands.values.undo(doomed);
         }
         db.prepare_cached("RELEASE request")?.execute([])?;
         self.answer = Some(answer);
@@ -141,10 +159,31 @@ fn fenced(db: &Connection, run: &str) -> rusqlite::Result<StoreError> {
     })
 }
 
-/// The bytes of a value, whatever type a tampered row gives them: their envelope tells whether they are whole.
-fn blob(row: &Row<'_>, column: usize) -> rusqlite::Result<Arc<[u8]>> {
-    Ok(row.get_ref(column)?.as_bytes_or_null()?.unwrap_or_default().into())
+/// A value, in its row or its file. Its bytes are taken whatever type a tampered row gives them: their envelope tells whether
+/// they are whole.
+fn value(row: &Row<'_>, column: usize, files: &Files) -> rusqlite::Result<Arc<[u8]>> {
+    Ok(files.read(row.get_ref(column)?.as_bytes_or_null()?.unwrap_or_default()))
 }
+
+/// The length of a value: selected itself, or what may stand for its file.
+fn value_len(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        ValueRef::Integer(_) => count(row, column).map(Some),
+        stored => {
+            let stored = stored.as_bytes()?;
+            Ok(Some(Pointer::parse(stored).map_or(stored.len() as u64, |pointer| pointer.len)))
+        }
+    }
+}
+
+/// Selects what may stand for a file.
+macro_rules! file_of {
+    ($column:literal) => {
+        concat!("iif(octet_length(", $column, ") = 36, ", $column, ", NULL)")
+    };
+}
+use file_of;
 
 /// A number that is counted from 0.
 fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
@@ -156,7 +195,7 @@ fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 }
 
 /// What was read makes no sense, for `reason`.
-fn senseless(reason: String) -> rusqlite::Error {
+pub(super) fn senseless(reason: String) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, Type::Null, reason.into())
 }
 

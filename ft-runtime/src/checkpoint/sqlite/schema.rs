@@ -71,6 +71,11 @@ CREATE TABLE ft_step (
     PRIMARY KEY (run, seq)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX ft_step_key ON ft_step (run, key);
+CREATE TABLE ft_value (
+    file        TEXT    NOT NULL PRIMARY KEY,
+    run         TEXT    NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX ft_value_run ON ft_value (run);
 CREATE TABLE ft_state (
     run         TEXT    NOT NULL,
     name        TEXT    NOT NULL,

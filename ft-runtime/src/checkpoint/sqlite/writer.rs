@@ -14,6 +14,7 @@ use super::mark::{self, Mark};
 use super::queue::Queue;
 use super::requests::{self, Request};
 use super::schema;
+use super::values::Values;
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::owner::{self, Owner};
 use crate::time;
@@ -38,6 +39,8 @@ pub(super) struct Hands {
     owner: Owner,
     path: PathBuf,
     owners: PathBuf,
+    /// Values in files of their own.
+    pub(super) values: Values,
     /// Runs and tokens whose grant was acknowledged.
     held: HashMap<Arc<str>, u64>,
     /// Runs granted in the batch that is being executed: held too, unless the commit fails.
@@ -51,9 +54,10 @@ impl Writer {
         path: PathBuf,
         owners: PathBuf,
         owner: Owner,
+        values: Values,
         queue: Arc<Queue>,
     ) -> Self {
-        let hands = Hands { owner, path, owners, held: HashMap::new(), granted: HashSet::new() };
+        let hands = Hands { owner, path, owners, values, held: HashMap::new(), granted: HashSet::new() };
         Self { connection: Some(connection), mark, hands, queue }
     }
 
@@ -61,6 +65,7 @@ impl Writer {
     pub(super) fn run(mut self) {
         let queue = Arc::clone(&self.queue);
         let _closes = CloseOnExit(&queue);
+        self.sweep();
         let mut batch = Vec::new();
         let (mut expected, mut patience) = (1, Duration::ZERO);
         while queue.take(&mut batch, expected, patience) {
@@ -83,17 +88,34 @@ impl Writer {
 
     /// Executes a batch in one transaction: one sync for all of it.
     fn commit(&mut self, batch: &mut [Request]) -> Result<(), StoreError> {
+        // Files first, outside of the transaction: nobody else waits for them.
+        batch.iter_mut().for_each(|request| request.prepare(&self.hands.values));
+        self.hands.values.sync()?;
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.reopen()?,
         };
         let committed = self.execute(&mut connection, batch);
         match &committed {
+            Ok(()) => self.hands.values.committed(),
+            Err(_) => self.hands.values.undo(0),
+        }
+        match &committed {
             // Waiting in vain for another process is no failure of ours.
             Ok(()) | Err(StoreError::Locked { .. }) => self.connection = Some(connection),
             Err(_) => poison(connection),
         }
+        if self.hands.values.is_to_sweep() {
+            self.sweep();
+        }
         committed
+    }
+
+    /// Removes files that a killed process has left behind. What cannot be removed is another time.
+    fn sweep(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            let _ = self.hands.values.sweep(connection);
+        }
     }
 
     fn execute(&mut self, connection: &mut Connection, batch: &mut [Request]) -> Result<(), StoreError> {

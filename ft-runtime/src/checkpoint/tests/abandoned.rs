@@ -195,8 +195,10 @@ fn damaged_arguments_are_not_copied() {
     let _ = store.backend().append(vec![Step::new(lease, "a", *b"v")]).wait().unwrap();
     world.tamper("UPDATE ft_run SET input = substr(input, 1, 28) || x'08'");
     let refused = store.fork("r", "a", "again").wait();
-    let what = "its recorded arguments".into();
-    assert_eq!(refused, Err(StoreError::Unreadable { run: "r".into(), step: what }));
+    assert!(
+        matches!(&refused, Err(StoreError::Unreadable { run, step, .. }) if run == "r" && step == "its recorded arguments"),
+        "{refused:?}"
+    );
 }
 
 #[test]

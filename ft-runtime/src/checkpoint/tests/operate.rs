@@ -186,6 +186,9 @@ async fn a_damaged_step_is_not_copied() {
     store.scope(run("r").run(async { Ok(step(1, 1).await? + step(2, 2).await?) })).await.unwrap();
     world.tamper("UPDATE ft_step SET value = substr(value, 1, 28) || x'07' WHERE seq = 1");
     let refused = store.fork("r", "step(2)", "new").await;
-    assert_eq!(refused, Err(StoreError::Unreadable { run: "r".into(), step: "step(1)".into() }));
+    assert!(
+        matches!(&refused, Err(StoreError::Unreadable { run, step, reason }) if run == "r" && step == "step(1)" && reason.contains("is damaged")),
+        "{refused:?}"
+    );
     assert_eq!(store.runs(Filter::default()).await.unwrap().len(), 1);
 }

@@ -26,6 +26,7 @@ fn claim(run: &str) -> Claim {
         run: run.into(),
         function: "work".into(),
         version: 0,
+        upgrades: false,
         arguments: Arguments::default(),
         input: None,
         again: false,

@@ -1,5 +1,7 @@
 //! Claiming a run.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::retention::prune;
@@ -40,10 +42,14 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
         .optional()?;
     let Some(known) = known else {
         // Its steps without its row: somebody deletes it by hand before it may start from nothing.
-        if !steps_of(db, &claim.run)?.is_empty() {
+        if !steps_of(db, &claim.run, hands.values.files())?.is_empty() {
             return Err(senseless(format!("run `{}` has steps, and no row of its own", claim.run)));
         }
         let token = next_token(db, 0)?;
+        let input = match input_to_store(claim, hands) {
+            Ok(input) => input,
+            Err(error) => return Ok(Err(error)),
+        };
         db.prepare_cached(concat!(
             "INSERT INTO ft_run (run, function, version, status, owner, token, attempts, incarnation, created_at, ",
             "updated_at, keep_unfinished, arguments, input) VALUES (?1, ?2, ?3, 'running', ?4, ?5, 1, ?5, ?6, ?6, ?7, ?8, ?9)"
@@ -57,8 +63,9 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
             claim.at,
             keep(claim),
             claim.arguments.to_bytes(),
-            claim.input.as_deref()
+            input.as_deref()
         ])?;
+        name_input(db, claim, input.as_deref(), hands)?;
         let started = Granted { created_at: claim.at, ..Granted::new(token, 1, token, 0, Vec::new()) };
         return Ok(Ok(Claimed::Granted(started)));
     };
@@ -77,7 +84,7 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
                 if let Some(refused) = claim.differing(&known.arguments) {
                     return Ok(Ok(refused));
                 }
-                return Ok(Ok(Claimed::Finished(output_of(db, &claim.run)?.unwrap_or_default())));
+                return Ok(Ok(Claimed::Finished(output_of(db, &claim.run, hands.values.files())?.unwrap_or_default())));
             }
             created_at = claim.at;
             starts_again = true;
@@ -91,7 +98,7 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
                 Ok(Some(owner)) => return Ok(Ok(Claimed::Busy { owner })),
                 Err(error) => return Ok(Err(error)),
             }
-            if known.version != claim.version {
+            if !claim.continues(known.version) {
                 return Ok(Ok(Claimed::OtherVersion { recorded: known.version }));
             }
             if let Some(refused) = claim.differing(&known.arguments) {
@@ -110,15 +117,19 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
             let more = known.attempts.checked_add(1);
             granted.attempts = more.ok_or_else(|| senseless(format!("run `{}` has no end of attempts", claim.run)))?;
             granted.recorded = known.steps;
-            granted.steps = steps_of(db, &claim.run)?;
+            granted.steps = steps_of(db, &claim.run, hands.values.files())?;
         }
     }
     granted.token = next_token(db, known.token)?;
     granted.created_at = created_at;
     if starts_again {
         granted.incarnation = granted.token;
-        forget(db, &claim.run)?;
+        forget(db, &claim.run, &hands.values)?;
     }
+    let input = match if starts_again || known.input_len.is_none() { input_to_store(claim, hands) } else { Ok(None) } {
+        Ok(input) => input,
+        Err(error) => return Ok(Err(error)),
+    };
     db.prepare_cached(concat!(
         "UPDATE ft_run SET function = ?2, version = ?3, status = 'running', owner = ?4, token = ?5, attempts = ?6, ",
         "incarnation = ?7, output = NULL, created_at = ?8, updated_at = ?9, finished_at = NULL, expires_at = NULL, ",
@@ -140,9 +151,21 @@ fn claim(claim: &Claim, db: &Connection, hands: &Hands) -> Executed<Claimed> {
         arguments.to_bytes(),
         recoveries,
         starts_again,
-        claim.input.as_deref()
+        input.as_deref()
     ])?;
+    name_input(db, claim, input.as_deref(), hands)?;
     Ok(Ok(Claimed::Granted(granted)))
+}
+
+/// The recorded arguments, as they stand in the row. Written to a file only here, where it is known that they are needed.
+fn input_to_store(claim: &Claim, hands: &Hands) -> Result<Option<Arc<[u8]>>, StoreError> {
+    let mut input = claim.input.clone();
+    input.as_mut().map_or(Ok(()), |input| hands.values.keep_now(input))?;
+    Ok(input)
+}
+
+fn name_input(db: &Connection, claim: &Claim, input: Option<&[u8]>, hands: &Hands) -> rusqlite::Result<()> {
+    input.map_or(Ok(()), |input| hands.values.named(db, &claim.run, input))
 }
 
 /// Keeps a run from being claimed until somebody lets it go on.

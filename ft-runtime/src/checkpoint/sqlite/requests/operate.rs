@@ -1,12 +1,14 @@
 //! What an operator does to a run: cancel it, let it go on, start another one from the middle of it.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::claim::next_token;
 use super::runs::{input_of, run_columns, run_record};
+use super::states::forget_states;
 use super::steps::steps_of;
 use super::{Ask, Executed};
-use crate::checkpoint::envelope::relocate;
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::record::{Fork, RunRecord, RunStatus, StepRecord, UnixMillis};
 use crate::checkpoint::sqlite::writer::Hands;
@@ -20,7 +22,7 @@ pub(in crate::checkpoint::sqlite) struct Cancel {
 impl Ask for Cancel {
     type Answer = bool;
 
-    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<bool> {
+    fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<bool> {
         let cancelled = db
             .prepare_cached(
                 "UPDATE ft_run SET status = 'cancelled', owner = NULL, interrupted = 0, updated_at = max(updated_at, ?2), \
@@ -28,7 +30,7 @@ impl Ask for Cancel {
             )?
             .execute(params![self.run, self.at])?;
         if cancelled > 0 {
-            db.prepare_cached("DELETE FROM ft_state WHERE run = ?1")?.execute([&self.run])?;
+            forget_states(db, &self.run, &hands.values)?;
         }
         Ok(Ok(cancelled > 0))
     }
@@ -57,7 +59,8 @@ impl Ask for Resume {
 impl Ask for Fork {
     type Answer = RunRecord;
 
-    fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<RunRecord> {
+    fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<RunRecord> {
+        let values = &hands.values;
         let find = |run: &str| {
             db.prepare_cached(concat!("SELECT ", run_columns!(), " FROM ft_run WHERE run = ?1"))?
                 .query_row([run], run_record)
@@ -70,15 +73,19 @@ impl Ask for Fork {
         let Some(origin) = find(&self.run)? else {
             return Ok(Err(no_such_step()));
         };
-        let mut steps = steps_of(db, &self.run)?;
+        let mut steps = steps_of(db, &self.run, values.files())?;
         let Some(before) = steps.iter().position(|step| *step.key == *self.from) else {
             return Ok(Err(no_such_step()));
         };
         steps.truncate(before);
-        let (from, to) = self.input_places();
-        let input = match input_of(db, &self.run)?.map(|input| relocate(&input, &from, &to)) {
-            Some(None) => return Ok(Err(self.damaged_input())),
-            input => input.flatten(),
+        let moved = |moved: Result<Vec<u8>, StoreError>| {
+            let mut moved: Arc<[u8]> = moved?.into();
+            values.keep_now(&mut moved).map(|()| moved)
+        };
+        let input = input_of(db, &self.run, values.files())?;
+        let input = match input.map(|input| moved(self.relocate_input(&input))).transpose() {
+            Ok(input) => input,
+            Err(error) => return Ok(Err(error)),
         };
         let token = next_token(db, 0)?;
         let fork = self.record(&origin, token, steps.len() as u64);
@@ -88,12 +95,15 @@ impl Ask for Fork {
              SELECT ?2, function, version, 'running', NULL, ?3, 0, ?3, ?4, ?4, keep_unfinished, arguments, ?5, ?6 \
              FROM ft_run WHERE run = ?1",
         )?
-        .execute(params![self.run, self.into, token as i64, self.at, fork.steps as i64, input])?;
+        .execute(params![self.run, self.into, token as i64, self.at, fork.steps as i64, input.as_deref()])?;
+        if let Some(input) = &input {
+            values.named(db, &self.into, input)?;
+        }
         for step in steps {
             let StepRecord { key, seq, schema, input, version, recorded_at, .. } = &step;
-            let (from, to) = self.places(&step, origin.incarnation, token);
-            let Some(value) = relocate(&step.value, &from, &to) else {
-                return Ok(Err(self.damaged(&step)));
+            let value = match moved(self.relocate(&step, origin.incarnation, token)) {
+                Ok(value) => value,
+                Err(error) => return Ok(Err(error)),
             };
             db.prepare_cached(
                 "INSERT INTO ft_step (run, seq, key, schema, input, value, token, version, recorded_at) \
@@ -105,11 +115,12 @@ impl Ask for Fork {
                 &**key,
                 schema,
                 input.as_bytes().as_slice(),
-                value,
+                &*value,
                 token as i64,
                 version,
                 recorded_at
             ])?;
+            values.named(db, &self.into, &value)?;
         }
         debug_assert_eq!(fork.status, RunStatus::Running);
         Ok(Ok(fork))

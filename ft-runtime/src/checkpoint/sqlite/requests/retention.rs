@@ -59,7 +59,7 @@ pub(super) fn prune(claim: &Claim, token: u64, db: &Connection, hands: &Hands) -
     let mut forgotten = Vec::new();
     for (Doomed { run, status, owner }, why) in all {
         // Where it cannot be told whether its owner lives, nothing is forgotten.
-        if matches!(hands.living(&run, owner), Ok(None)) && delete(db, &run)? {
+        if matches!(hands.living(&run, owner), Ok(None)) && delete(db, &run, &hands.values)? {
             forgotten.push(Forgotten { run, status, why });
         }
     }
@@ -127,7 +127,8 @@ impl Ask for Gc {
         }
         let collected = Collected::of(doomed, self.limit);
         if !self.dry_run {
-            collected.runs.iter().try_for_each(|run| delete(db, &run.run).map(drop))?;
+            collected.runs.iter().try_for_each(|run| delete(db, &run.run, &hands.values).map(drop))?;
+            hands.values.ask_to_sweep();
         }
         Ok(Ok(collected))
     }

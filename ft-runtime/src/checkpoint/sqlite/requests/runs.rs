@@ -5,18 +5,22 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Ask, Executed, Look, blob, count, fence, fenced, is_senseless, reason, senseless};
+use super::states::forget_states;
+use super::{Ask, Executed, Look, count, fence, fenced, is_senseless, reason, senseless, value, value_len};
 use crate::checkpoint::arguments::Arguments;
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::record::{Filter, Finish, RunRecord, RunStatus, UnixMillis};
+use crate::checkpoint::sqlite::values::{Files, Values};
 use crate::checkpoint::sqlite::writer::Hands;
 
-/// What [`run_record`] reads. The length of arguments and outputs is known without reading them.
+/// What [`run_record`] reads. The length of arguments and outputs is known without reading them: what is as long as that
+/// which stands for a file may be that.
 macro_rules! run_columns {
     () => {
-        "run, function, version, status, owner, token, attempts, incarnation, octet_length(output), created_at, \
-         updated_at, finished_at, expires_at, steps, keep_unfinished, arguments, recoveries, \
-         interrupted, octet_length(input)"
+        "run, function, version, status, owner, token, attempts, incarnation, \
+         iif(octet_length(output) = 36, output, octet_length(output)), created_at, updated_at, finished_at, expires_at, \
+         steps, keep_unfinished, arguments, recoveries, interrupted, \
+         iif(octet_length(input) = 36, input, octet_length(input))"
     };
 }
 pub(super) use run_columns;
@@ -26,6 +30,10 @@ impl Ask for Finish {
 
     fn size(&self) -> usize {
         self.output.len()
+    }
+
+    fn prepare(&mut self, values: &Values) -> Result<(), StoreError> {
+        values.keep(&mut self.output)
     }
 
     fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<()> {
@@ -40,7 +48,8 @@ impl Ask for Finish {
         if finished == 0 {
             return fenced(db, run).map(Err);
         }
-        db.prepare_cached("DELETE FROM ft_state WHERE run = ?1")?.execute([run])?;
+        hands.values.named(db, run, &self.output)?;
+        forget_states(db, run, &hands.values)?;
         Ok(Ok(()))
     }
 
@@ -62,7 +71,7 @@ impl Ask for Delete {
             .optional()?
             .flatten();
         match hands.living(&self.0, owner) {
-            Ok(None) => delete(db, &self.0).map(Ok),
+            Ok(None) => delete(db, &self.0, &hands.values).map(Ok),
             Ok(Some(owner)) => Ok(Err(StoreError::RunBusy { run: self.0.clone(), owner })),
             Err(error) => Ok(Err(error)),
         }
@@ -75,14 +84,14 @@ pub(in crate::checkpoint::sqlite) struct Input(pub(in crate::checkpoint::sqlite)
 impl Look for Input {
     type Answer = Option<Arc<[u8]>>;
 
-    fn look(&self, db: &Connection) -> rusqlite::Result<Option<Arc<[u8]>>> {
-        input_of(db, &self.0)
+    fn look(&self, db: &Connection, files: &Files) -> rusqlite::Result<Option<Arc<[u8]>>> {
+        input_of(db, &self.0, files)
     }
 }
 
-pub(super) fn input_of(db: &Connection, run: &str) -> rusqlite::Result<Option<Arc<[u8]>>> {
+pub(super) fn input_of(db: &Connection, run: &str, files: &Files) -> rusqlite::Result<Option<Arc<[u8]>>> {
     db.prepare_cached("SELECT input FROM ft_run WHERE run = ?1 AND input IS NOT NULL")?
-        .query_row([run], |row| blob(row, 0))
+        .query_row([run], |row| value(row, 0, files))
         .optional()
 }
 
@@ -92,21 +101,21 @@ pub(in crate::checkpoint::sqlite) struct Output(pub(in crate::checkpoint::sqlite
 impl Look for Output {
     type Answer = Option<Arc<[u8]>>;
 
-    fn look(&self, db: &Connection) -> rusqlite::Result<Option<Arc<[u8]>>> {
-        output_of(db, &self.0)
+    fn look(&self, db: &Connection, files: &Files) -> rusqlite::Result<Option<Arc<[u8]>>> {
+        output_of(db, &self.0, files)
     }
 }
 
-pub(super) fn output_of(db: &Connection, run: &str) -> rusqlite::Result<Option<Arc<[u8]>>> {
+pub(super) fn output_of(db: &Connection, run: &str, files: &Files) -> rusqlite::Result<Option<Arc<[u8]>>> {
     db.prepare_cached("SELECT output FROM ft_run WHERE run = ?1 AND output IS NOT NULL")?
-        .query_row([run], |row| blob(row, 0))
+        .query_row([run], |row| value(row, 0, files))
         .optional()
 }
 
 impl Look for Filter {
     type Answer = Vec<RunRecord>;
 
-    fn look(&self, db: &Connection) -> rusqlite::Result<Vec<RunRecord>> {
+    fn look(&self, db: &Connection, _: &Files) -> rusqlite::Result<Vec<RunRecord>> {
         // `substr` instead of LIKE, in which a user's `%` and `_` would mean something.
         db.prepare_cached(concat!(
             "SELECT ",
@@ -143,17 +152,13 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         recoveries: row.get(16)?,
         steps: count(row, 13)?,
         keep_unfinished: Duration::from_millis(count(row, 14)?),
-        input_len: length(row, 18)?,
-        output_len: length(row, 8)?,
+        input_len: value_len(row, 18)?,
+        output_len: value_len(row, 8)?,
         created_at: row.get(9)?,
         updated_at: row.get(10)?,
         finished_at: row.get(11)?,
         expires_at: row.get(12)?,
     })
-}
-
-fn length(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
-    row.get_ref(column)?.as_i64_or_null()?.map(|_| count(row, column)).transpose()
 }
 
 /// Those of a run of an earlier version are not known.
@@ -173,15 +178,15 @@ pub(super) fn touch(db: &Connection, run: &str, at: UnixMillis) -> rusqlite::Res
     .map(drop)
 }
 
-/// Deletes the steps and states of a run.
-pub(super) fn forget(db: &Connection, run: &str) -> rusqlite::Result<()> {
+/// Deletes the steps and states of a run, and with those all its files; arguments and output are replaced.
+pub(super) fn forget(db: &Connection, run: &str, values: &Values) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM ft_step WHERE run = ?1")?.execute([run])?;
     db.prepare_cached("DELETE FROM ft_state WHERE run = ?1")?.execute([run])?;
-    Ok(())
+    values.all_unnamed(db, run)
 }
 
-pub(super) fn delete(db: &Connection, run: &str) -> rusqlite::Result<bool> {
-    forget(db, run)?;
+pub(super) fn delete(db: &Connection, run: &str, values: &Values) -> rusqlite::Result<bool> {
+    forget(db, run, values)?;
     let deleted = db.prepare_cached("DELETE FROM ft_run WHERE run = ?1")?.execute([run])?;
     Ok(deleted > 0)
 }

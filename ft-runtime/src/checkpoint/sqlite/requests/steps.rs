@@ -4,10 +4,11 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::runs::touch;
-use super::{Ask, Executed, Look, blob, count, fence, fenced};
+use super::{Ask, Executed, Look, count, fence, fenced, value};
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::fingerprint::InputHash;
 use crate::checkpoint::record::{Appended, Step, StepRecord};
+use crate::checkpoint::sqlite::values::{Files, Values};
 use crate::checkpoint::sqlite::writer::Hands;
 
 /// Records steps.
@@ -18,6 +19,10 @@ impl Ask for Append {
 
     fn size(&self) -> usize {
         self.0.iter().map(|step| step.value.len()).sum()
+    }
+
+    fn prepare(&mut self, values: &Values) -> Result<(), StoreError> {
+        self.0.iter_mut().try_for_each(|step| values.keep(&mut step.value))
     }
 
     fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<Vec<Appended>> {
@@ -52,6 +57,7 @@ fn append(step: &Step, db: &Connection, hands: &Hands) -> rusqlite::Result<Appen
         )
         .optional()?;
     if let Some(seq) = seq {
+        hands.values.named(db, run, &step.value)?;
         db.prepare_cached("UPDATE ft_run SET steps = ?2, recoveries = 0 WHERE run = ?1")?
             .execute(params![run, seq as i64])?;
         touch(db, run, step.at)?;
@@ -65,7 +71,7 @@ fn append(step: &Step, db: &Connection, hands: &Hands) -> rusqlite::Result<Appen
             "SELECT key, seq, schema, input, value, token, version, recorded_at FROM ft_step ",
             "WHERE run = ?1 AND key = ?2"
         ))?
-        .query_row(params![run, &*step.key], step_record)
+        .query_row(params![run, &*step.key], |row| step_record(row, hands.values.files()))
         .optional()?;
     match recorded {
         Some(recorded) if held => Ok(Appended::Already(recorded)),
@@ -83,21 +89,21 @@ pub(in crate::checkpoint::sqlite) struct Steps(pub(in crate::checkpoint::sqlite)
 impl Look for Steps {
     type Answer = Vec<StepRecord>;
 
-    fn look(&self, db: &Connection) -> rusqlite::Result<Vec<StepRecord>> {
-        steps_of(db, &self.0)
+    fn look(&self, db: &Connection, files: &Files) -> rusqlite::Result<Vec<StepRecord>> {
+        steps_of(db, &self.0, files)
     }
 }
 
-pub(super) fn steps_of(db: &Connection, run: &str) -> rusqlite::Result<Vec<StepRecord>> {
+pub(super) fn steps_of(db: &Connection, run: &str, files: &Files) -> rusqlite::Result<Vec<StepRecord>> {
     db.prepare_cached(concat!(
         "SELECT key, seq, schema, input, value, token, version, recorded_at FROM ft_step ",
         "WHERE run = ?1 ORDER BY seq"
     ))?
-    .query_map([run], step_record)?
+    .query_map([run], |row| step_record(row, files))?
     .collect()
 }
 
-fn step_record(row: &Row<'_>) -> rusqlite::Result<StepRecord> {
+fn step_record(row: &Row<'_>, files: &Files) -> rusqlite::Result<StepRecord> {
     let input = row.get_ref(3)?.as_blob()?;
     let input = input
         .try_into()
@@ -107,7 +113,7 @@ fn step_record(row: &Row<'_>) -> rusqlite::Result<StepRecord> {
         seq: count(row, 1)?,
         schema: row.get(2)?,
         input: InputHash::from_bytes(input),
-        value: blob(row, 4)?,
+        value: value(row, 4, files)?,
         token: count(row, 5)?,
         version: row.get(6)?,
         recorded_at: row.get(7)?,

@@ -8,6 +8,7 @@ use super::{Found, SCHEMA, begin, explain, fold, identify};
 use crate::checkpoint::envelope::{self, Place};
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::owner;
+use crate::checkpoint::sealing::Sealing;
 
 /// What leads from each version to the next one.
 const STEPS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; SCHEMA as usize - 1] = [to_2, to_3];
@@ -61,19 +62,21 @@ fn to_2(db: &Transaction<'_>) -> rusqlite::Result<()> {
         let from = Place::Unnumbered { incarnation, run: &run, name: &name, type_name: &type_name };
         let to = Place::State { incarnation, run: &run, name: &name, type_name: &type_name, generation: number };
         // What is damaged stays so, and is found when it is loaded.
-        if let Some(value) = envelope::relocate(&value, &from, &to) {
+        if let Ok(value) = envelope::relocate(&value, &from, &to, &Sealing::default()) {
             numbered.execute(params![run, name, generation, value])?;
         }
     }
     Ok(())
 }
 
-/// Runs that go on by themselves: their arguments are recorded, and whether they are to go on.
+/// Runs that go on by themselves: their arguments are recorded, and whether they are to go on. And values that have files.
 fn to_3(db: &Transaction<'_>) -> rusqlite::Result<()> {
     db.execute_batch(
         "ALTER TABLE ft_run ADD COLUMN interrupted INTEGER NOT NULL DEFAULT 0;
          ALTER TABLE ft_run ADD COLUMN input BLOB;
          CREATE INDEX ft_run_left ON ft_run (updated_at, run)
-             WHERE finished_at IS NULL AND (owner IS NOT NULL OR interrupted);",
+             WHERE finished_at IS NULL AND (owner IS NOT NULL OR interrupted);
+         CREATE TABLE ft_value (file TEXT NOT NULL PRIMARY KEY, run TEXT NOT NULL) WITHOUT ROWID;
+         CREATE INDEX ft_value_run ON ft_value (run);",
     )
 }
