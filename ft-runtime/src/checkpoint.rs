@@ -65,9 +65,11 @@ mod active;
 mod arguments;
 mod around;
 mod backend;
+mod either;
 pub mod envelope;
 mod error;
 mod fingerprint;
+mod inputs;
 mod inside;
 mod memory;
 mod numbers;
@@ -75,14 +77,17 @@ mod owner;
 mod place;
 mod policy;
 mod record;
+mod recover;
 mod run;
 mod saved;
 #[cfg(test)]
 mod scratch;
 mod select;
+mod shutdown;
 mod sleep;
 mod sqlite;
 mod step;
+mod stop;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -94,17 +99,25 @@ pub(crate) use self::around::Around;
 pub use self::backend::Backend;
 pub use self::error::{CheckpointError, StoreError};
 pub use self::fingerprint::{Fingerprint, InputHash};
+pub use self::inputs::Inputs;
 pub use self::inside::{IdempotencyKey, idempotency_key};
 pub use self::policy::{Again, Checkpoint, Every};
 pub use self::record::{
     Abandoned, Appended, Claim, Claimed, Collected, Excess, Filter, Finish, Forgotten, Fork, Gc, Granted, Lease, Left,
     Newest, Renewed, RunRecord, RunStatus, SaveState, StateRecord, Step, StepRecord, UnixMillis,
 };
+#[doc(hidden)]
+pub use inventory::submit as __submit;
+pub use self::recover::{
+    LeftRun, LeftToGo, Recoverable, Recovered, Recovery, Start, WhyLeft, recover, recoverable,
+};
 pub use self::run::{RunCall, RunSession};
 pub use self::saved::Saved;
 pub use self::select::select;
+pub use self::shutdown::{Readiness, Shutdown, ShutdownReport, StillRunning, readiness, shutdown};
 pub use self::sleep::{sleep, sleep_blocking};
 pub use self::step::{StepCall, StepSession};
+pub(crate) use self::stop::Rest;
 pub use self::store::Store;
 pub use self::ticket::{Reply, Ticket, ticket};
 pub use self::value::Recorded;

@@ -9,6 +9,7 @@ mod inside;
 mod log;
 mod migration;
 mod operate;
+mod recover;
 mod retention;
 mod runs;
 mod saved;
