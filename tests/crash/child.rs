@@ -16,6 +16,8 @@ fn plays_its_part() {
     match part.as_str() {
         "kill9" => crate::kill9::program(&dir),
         "powercut" => crate::powercut::program(&dir),
+        #[cfg(unix)]
+        "sigterm" => crate::sigterm::program(&dir),
         "raw" => crate::recorder::raw_program(&dir),
         other => panic!("no such part: {other}"),
     }

@@ -2,7 +2,7 @@
 //!
 //! Three kinds of crash, each with a mutation in `tests/mutations/` that turns it red:
 //! `kill9` ends the process at random moments, `powercut` takes away what was not synced as well, and `bitflips`
-//! damages what is stored. `corpus` reads what earlier versions wrote.
+//! damages what is stored. `corpus` reads what earlier versions wrote. And `sigterm` ends it with notice.
 //!
 //! `FT_CRASH_CYCLES` sets how long they look (default 40; CI 200; thousands in `.ci/long`), `FT_CRASH_SEED` where
 //! they begin. A failure prints its seed.
@@ -15,6 +15,8 @@ mod kill9;
 mod ledger;
 mod powercut;
 mod recorder;
+#[cfg(unix)]
+mod sigterm;
 mod work;
 
 use std::env;

@@ -156,6 +156,9 @@ fn owned(ty: &Type, errors: &mut Errors) -> Option<(TokenStream, bool)> {
     }
     let ty = match inner {
         Type::Path(path) if by_reference && path.path.is_ident("str") => quote_spanned!(here=> ::std::string::String),
+        Type::Path(path) if by_reference && path.path.segments.last().is_some_and(|last| last.ident == "Path") => {
+            quote_spanned!(here=> ::std::path::PathBuf)
+        }
         Type::Slice(slice) => {
             let element = &slice.elem;
             quote_spanned!(here=> ::std::vec::Vec<#element>)

@@ -69,7 +69,7 @@ pub fn readiness() -> Readiness {
 /// assert!(end.within(Duration::from_secs(1)).await.left.is_empty());
 ///
 /// let run = Checkpoint::new().run("order-42").named("order").calls::<Result<(), Error<String>>>();
-/// let refused = end.scope(store.scope(run.run(async { Ok(()) }))).await.unwrap_err();
+/// let refused = end.scope(async { store.scope(run.run(async { Ok(()) })).await }).await.unwrap_err();
 /// assert!(matches!(refused, Error::Rejected(Rejected::Checkpoint(error)) if matches!(*error, CheckpointError::ShuttingDown { .. })));
 /// # }
 /// ```

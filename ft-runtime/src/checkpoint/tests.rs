@@ -14,6 +14,7 @@ mod retention;
 mod runs;
 mod saved;
 mod selects;
+mod shutdown;
 mod sleeps;
 mod sqlite;
 
