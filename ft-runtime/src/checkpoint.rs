@@ -106,11 +106,7 @@ pub use self::record::{
     Abandoned, Appended, Claim, Claimed, Collected, Excess, Filter, Finish, Forgotten, Fork, Gc, Granted, Lease, Left,
     Newest, Renewed, RunRecord, RunStatus, SaveState, StateRecord, Step, StepRecord, UnixMillis,
 };
-#[doc(hidden)]
-pub use inventory::submit as __submit;
-pub use self::recover::{
-    LeftRun, LeftToGo, Recoverable, Recovered, Recovery, Start, WhyLeft, recover, recoverable,
-};
+pub use self::recover::{LeftRun, LeftToGo, Recoverable, Recovered, Recovery, Start, WhyLeft, recover, recoverable};
 pub use self::run::{RunCall, RunSession};
 pub use self::saved::Saved;
 pub use self::select::select;
@@ -121,6 +117,8 @@ pub(crate) use self::stop::Rest;
 pub use self::store::Store;
 pub use self::ticket::{Reply, Ticket, ticket};
 pub use self::value::Recorded;
+#[doc(hidden)]
+pub use inventory::submit as __submit;
 
 /// How events name this policy.
 const POLICY: &str = "checkpoint";

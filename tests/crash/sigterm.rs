@@ -51,7 +51,8 @@ fn sigterm_hands_runs_over_and_nothing_is_repeated_or_lost() {
         let said: Vec<String> = out.by_ref().filter_map(|line| Some(line.split_once(PREFIX)?.1.to_owned())).collect();
         assert!(child.wait().expect("a child").success(), "it ended badly: {said:?}");
         assert!(told.elapsed() < WITHIN + Duration::from_secs(2), "it took {:?}", told.elapsed());
-        let said = |what: &str| said.iter().find_map(|line| line.strip_prefix(what)).unwrap_or_else(|| panic!("{said:?}"));
+        let said =
+            |what: &str| said.iter().find_map(|line| line.strip_prefix(what)).unwrap_or_else(|| panic!("{said:?}"));
         assert_eq!(said("before "), "ready");
         assert!(said("refused ").contains("shutting down"));
         assert_eq!(said("left "), "0");
@@ -116,7 +117,8 @@ async fn append(step: u32, number: u32, directory: PathBuf) -> Outcome<u32> {
 
 /// The child: begins runs or goes on with them, until it is told to end or all of them have ended.
 pub(crate) fn program(dir: &Path) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(serve(dir));
 }
 

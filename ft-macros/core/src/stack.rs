@@ -197,7 +197,10 @@ fn check(layers: &[Layer], supplied: &Supplied, errors: &mut Errors) {
         }
         (None, _) if args.reserved("recover").is_some() => {
             if let Some((word, _)) = args.reserved("recover") {
-                errors.at(word.span(), "`recover` belongs to a run: name it, as in `#[checkpoint(run = \"import\", recover)]`");
+                errors.at(
+                    word.span(),
+                    "`recover` belongs to a run: name it, as in `#[checkpoint(run = \"import\", recover)]`",
+                );
             }
         }
         (None, Some(state)) => {
@@ -266,7 +269,8 @@ impl Fold<'_> {
                 Shape::Share => shape_share::wrap(args, &call, bind, body, errors),
                 Shape::Checkpoint => match args.reserved("run") {
                     Some((_, run)) => {
-                        let recover = shape_recover::wrap(policy, args, &call, self.kind, &func.sig, &self.root, errors);
+                        let recover =
+                            shape_recover::wrap(policy, args, &call, self.kind, &func.sig, &self.root, errors);
                         shape_run::wrap(run, args, &call, recover, bind, body, errors)
                     }
                     None => {

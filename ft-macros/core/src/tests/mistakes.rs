@@ -282,7 +282,11 @@ fn what_only_a_caller_can_give_asks_for_a_factory() {
 
 #[test]
 fn recover_is_a_word_that_stands_alone_at_a_run() {
-    says("checkpoint", "recover", &["`recover` belongs to a run: name it, as in `#[checkpoint(run = \"import\", recover)]`"]);
+    says(
+        "checkpoint",
+        "recover",
+        &["`recover` belongs to a run: name it, as in `#[checkpoint(run = \"import\", recover)]`"],
+    );
     says("checkpoint", "run = \"r\", recover = true", &["`recover` stands alone: `#[checkpoint(run = .., recover)]`"]);
     says("checkpoint", "run = \"r\", recover, recover", &["`recover` is given twice"]);
     says("retry", "max_attempts = 3, recover", &["expected a value: `recover = ..`"]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::World;
 use crate::checkpoint::{
-    Checkpoint, CheckpointError, Claim, Claimed, Filter, Inputs, LeftRun, Lease, Left, Recovered, Recovery, RunStatus,
+    Checkpoint, CheckpointError, Claim, Claimed, Filter, Inputs, Lease, Left, LeftRun, Recovered, Recovery, RunStatus,
     Shutdown, Start, Store, WhyLeft, envelope, sleep,
 };
 use crate::observe::{self, What};
@@ -117,9 +117,8 @@ async fn a_blocking_function_goes_on_from_its_state() {
         let store = world.store();
         let end = Shutdown::new();
         let (scope, scoped, name) = (store.clone(), end.clone(), tag.clone());
-        let blocked = std::thread::spawn(move || {
-            scope.scope_blocking(|| scoped.scope_blocking(|| blocking_order(name)))
-        });
+        let blocked =
+            std::thread::spawn(move || scope.scope_blocking(|| scoped.scope_blocking(|| blocking_order(name))));
         while done(&tag) != [1] {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -28,9 +28,7 @@ async fn step<F: Future<Output = Out>>(key: &str, body: F) -> Out {
 
 fn shutting_down<T: std::fmt::Debug>(outcome: Result<T, Failed>) -> CheckpointError {
     match outcome {
-        Err(Error::Rejected(Rejected::Checkpoint(error)))
-            if matches!(*error, CheckpointError::ShuttingDown { .. }) =>
-        {
+        Err(Error::Rejected(Rejected::Checkpoint(error))) if matches!(*error, CheckpointError::ShuttingDown { .. }) => {
             *error
         }
         other => panic!("not refused: {other:?}"),
@@ -62,6 +60,11 @@ async fn stopped<F: Future<Output = Out>>(
     (outcome, report, steps.iter().map(|step| step.key.to_string()).collect())
 }
 
+async fn wait_and(seconds: u64) -> Out {
+    wait(seconds).await;
+    Ok(1)
+}
+
 fn wait(seconds: u64) -> impl Future<Output = ()> {
     tokio::time::sleep(Duration::from_secs(seconds))
 }
@@ -76,10 +79,14 @@ async fn nothing_begins_any_more_and_nothing_is_tried_again_or_elsewhere() {
     assert_eq!(end.readiness(), Readiness::ShuttingDown { runs: 0 });
     let attempts = AtomicU32::new(0);
     let retry = Retry::new();
-    let refused = scoped(&store, &end, retry.call(|| {
-        attempts.fetch_add(1, Ordering::Relaxed);
-        Checkpoint::new().run("r").named("work").calls::<Result<u32, Rejected>>().run(async { Ok(1) })
-    }));
+    let refused = scoped(
+        &store,
+        &end,
+        retry.call(|| {
+            attempts.fetch_add(1, Ordering::Relaxed);
+            Checkpoint::new().run("r").named("work").calls::<Result<u32, Rejected>>().run(async { Ok(1) })
+        }),
+    );
     let error = shutting_down(refused.await.map_err(Failed::from));
     assert_eq!((error.kind(), attempts.load(Ordering::Relaxed)), (FaultKind::Transient, 1));
     assert!(error.to_string().contains("run `r`"), "{error}");
@@ -92,7 +99,7 @@ async fn nothing_begins_any_more_and_nothing_is_tried_again_or_elsewhere() {
 async fn what_ends_in_the_first_half_ends_by_itself_and_may_call_other_runs() {
     let (store, end) = world();
     let (outcome, report, steps) = stopped(&store, &end, async {
-        step("a", async { Ok(wait(3).await).map(|()| 1) }).await?;
+        step("a", async { wait_and(3).await }).await?;
         let inner = run("inner").run(async { step("c", async { Ok(2) }).await }).await?;
         Ok(inner + step("b", async { Ok(1) }).await?)
     })
@@ -133,10 +140,10 @@ async fn a_step_beside_one_that_is_at_rest_is_not_cut_off() {
     let (store, end) = world();
     let (outcome, report, steps) = stopped(&store, &end, async {
         let short = async {
-            step("short", async { Ok(wait(7).await).map(|()| 1) }).await?;
+            step("short", async { wait_and(7).await }).await?;
             step("never", async { Ok(2) }).await
         };
-        let long = step("long", async { Ok(wait(9).await).map(|()| 1) });
+        let long = step("long", async { wait_and(9).await });
         let (short, long) = tokio::join!(short, long);
         Ok(short? + long?)
     })
@@ -189,7 +196,8 @@ async fn a_durable_sleep_and_the_wait_of_a_retry_are_left_at_once() {
         let (store, end) = world();
         let (outcome, report, steps) = stopped(&store, &end, async {
             if retries {
-                let retry = Retry::new().backoff(Backoff::fixed(Duration::from_secs(3600)).max_delay(Duration::from_secs(3600)));
+                let retry = Retry::new()
+                    .backoff(Backoff::fixed(Duration::from_secs(3600)).max_delay(Duration::from_secs(3600)));
                 step("step", retry.when(|_: &Failed| true).call(|| async { Err(Error::Failed("no line")) })).await
             } else {
                 sleep("a day", Duration::from_secs(86_400)).await?;
