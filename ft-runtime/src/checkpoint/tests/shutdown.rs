@@ -99,7 +99,7 @@ async fn nothing_begins_any_more_and_nothing_is_tried_again_or_elsewhere() {
 async fn what_ends_in_the_first_half_ends_by_itself_and_may_call_other_runs() {
     let (store, end) = world();
     let (outcome, report, steps) = stopped(&store, &end, async {
-        step("a", async { wait_and(3).await }).await?;
+        step("a", wait_and(3)).await?;
         let inner = run("inner").run(async { step("c", async { Ok(2) }).await }).await?;
         Ok(inner + step("b", async { Ok(1) }).await?)
     })
@@ -140,10 +140,10 @@ async fn a_step_beside_one_that_is_at_rest_is_not_cut_off() {
     let (store, end) = world();
     let (outcome, report, steps) = stopped(&store, &end, async {
         let short = async {
-            step("short", async { wait_and(7).await }).await?;
+            step("short", wait_and(7)).await?;
             step("never", async { Ok(2) }).await
         };
-        let long = step("long", async { wait_and(9).await });
+        let long = step("long", wait_and(9));
         let (short, long) = tokio::join!(short, long);
         Ok(short? + long?)
     })
