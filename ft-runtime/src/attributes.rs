@@ -214,6 +214,7 @@ pub use ft_macros::failover;
 /// | `keep = 1d` | a run | how long a finished run answers with its result: 7 days |
 /// | `keep_unfinished = 30d` | a run | how long a run that failed or died is kept since it was last touched: 90 days |
 /// | `max_recoveries = 3` | a run | how often a run that dies is begun again before it is parked: 10 |
+/// | `recover` | a run | its arguments are recorded, and [`recover()`](crate::checkpoint::recover()) goes on with it after a crash |
 /// | `record_err = true` | a step | its `Err` is recorded as well, and answered again |
 /// | `tx`, `tx = parameter` | a step | it is recorded in the transaction that is passed as `tx`, or as that parameter; needs `key`. See [`checkpoint::tx`](crate::checkpoint::tx) |
 /// | `version = 2` | all | the version of the code; a run of another version is refused |
@@ -236,6 +237,12 @@ pub use ft_macros::failover;
 ///   version that still has values in the store; what it returns is not written back.
 /// - **Waits and races**: [`checkpoint::sleep`](crate::checkpoint::sleep()) waits until a recorded moment, across restarts;
 ///   [`checkpoint::select`](crate::checkpoint::select()) records who won.
+/// - **After a crash** a run goes on when its function is called again, or by itself: [`recover()`](crate::checkpoint::recover()),
+///   called when the program starts, calls the functions that say `recover`. Their arguments are owned or `&T` and serialise
+///   (`&str`, `&[T]` and `&Path` as well); methods, generic functions and those with `skip(..)` have a
+///   [factory](crate::checkpoint::Recovery::factory) instead.
+/// - **When the process is told to end**, [`shutdown()`](crate::shutdown()) stops its runs where nothing is lost and hands them
+///   over to the next one.
 /// - **By hand**: [`Store`](crate::Store) lists, cancels, resumes, forks and deletes runs.
 /// - **Types**: a step's arguments are `Serialize` (never `self`, which is not compared), its value and that of a run
 ///   `Serialize + DeserializeOwned`, a state `Default` as well. The error can hold a [`Rejected`](crate::Rejected).

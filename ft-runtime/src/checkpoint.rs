@@ -75,10 +75,12 @@ mod arguments;
 mod around;
 mod backend;
 mod compression;
+mod either;
 pub mod envelope;
 mod error;
 mod failpoint;
 mod fingerprint;
+mod inputs;
 mod inside;
 mod keys;
 mod memory;
@@ -89,6 +91,7 @@ mod policy;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod record;
+mod recover;
 mod run;
 mod saved;
 #[cfg(test)]
@@ -96,9 +99,11 @@ mod scratch;
 mod sealing;
 mod select;
 mod self_describing;
+mod shutdown;
 mod sleep;
 mod sqlite;
 mod step;
+mod stop;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -114,6 +119,7 @@ pub use self::backend::Backend;
 pub use self::compression::Compression;
 pub use self::error::{CheckpointError, StoreError};
 pub use self::fingerprint::{Fingerprint, InputHash};
+pub use self::inputs::Inputs;
 pub use self::inside::{IdempotencyKey, idempotency_key};
 #[cfg(feature = "encryption")]
 pub use self::keys::Keys;
@@ -123,17 +129,22 @@ pub use self::record::{
     Holder, Import, Lease, Left, Newest, Renewed, RunCopy, RunRecord, RunStatus, SaveState, StateRecord, Step,
     StepRecord, UnixMillis,
 };
+pub use self::recover::{LeftRun, LeftToGo, Recoverable, Recovered, Recovery, Start, WhyLeft, recover, recoverable};
 pub use self::run::{RunCall, RunSession};
 pub use self::saved::Saved;
 pub use self::select::select;
 pub use self::self_describing::{Migrate, Value, ValueError};
+pub use self::shutdown::{Readiness, Shutdown, ShutdownReport, StillRunning, readiness, shutdown};
 pub use self::sleep::{sleep, sleep_blocking};
 pub use self::step::{StepCall, StepSession};
+pub(crate) use self::stop::Rest;
 pub use self::store::Store;
 pub use self::ticket::{Reply, Ticket, ticket};
 #[doc(no_inline)]
 pub use self::tx::{TxSession, TxStep};
 pub use self::value::Recorded;
+#[doc(hidden)]
+pub use inventory::submit as __submit;
 
 /// How events name this policy.
 const POLICY: &str = "checkpoint";

@@ -174,6 +174,50 @@ pub enum What<'a> {
         /// The first of them, in the order in which they were recorded.
         first: &'a str,
     },
+    /// A run that nobody executed any more is started again.
+    TakenUp {
+        /// The name of the run.
+        run: &'a str,
+        /// The function that it belongs to.
+        function: &'a str,
+    },
+    /// A run that nobody executes any more is left as it is.
+    LeftBehind {
+        /// The name of the run.
+        run: &'a str,
+        /// The function that it belongs to.
+        function: &'a str,
+        /// The stable name of the reason: `"no_factory"`, `"other_version"`, `"refused"`, ..
+        reason: &'static str,
+        /// What it says.
+        why: &'a str,
+    },
+    /// The store could not be asked for runs that nobody executes; it is asked again.
+    LookFailed {
+        /// What it said.
+        why: &'a str,
+    },
+    /// The process takes no new work, and ends what is under way.
+    ShuttingDown {
+        /// How many runs are under way.
+        runs: u64,
+        /// How long they have.
+        within: Duration,
+    },
+    /// A run was stopped and given back, so that another process goes on with it.
+    HandedOver {
+        /// The name of the run.
+        run: &'a str,
+    },
+    /// The shutdown has come to its end.
+    ShutDown {
+        /// How many runs have ended by themselves.
+        ended: u64,
+        /// How many were handed over.
+        handed_over: u64,
+        /// How many had not ended when the time was over.
+        left: u64,
+    },
     /// The store has deleted a run by itself.
     Forgotten {
         /// The name of the run.
@@ -209,6 +253,12 @@ impl What<'_> {
             Self::FellBack { .. } => "fell_back",
             Self::Parked { .. } => "parked",
             Self::LeftoverSteps { .. } => "leftover_steps",
+            Self::TakenUp { .. } => "taken_up",
+            Self::LeftBehind { .. } => "left_behind",
+            Self::LookFailed { .. } => "look_failed",
+            Self::ShuttingDown { .. } => "shutting_down",
+            Self::HandedOver { .. } => "handed_over",
+            Self::ShutDown { .. } => "shut_down",
             Self::Forgotten { .. } => "forgotten",
         }
     }
@@ -442,6 +492,19 @@ fn trace(event: &Event<'_>) {
         What::Parked { run, recoveries } => tracing::error!(target: "ft", site, policy, run, recoveries, "{name}"),
         What::LeftoverSteps { run, steps, first } => {
             tracing::warn!(target: "ft", site, policy, run, steps, first, "{name}");
+        }
+        What::TakenUp { run, function } => tracing::info!(target: "ft", site, policy, run, function, "{name}"),
+        What::LeftBehind { run, function, reason, why } => {
+            tracing::warn!(target: "ft", site, policy, run, function, reason, why, "{name}");
+        }
+        What::LookFailed { why } => tracing::warn!(target: "ft", site, policy, why, "{name}"),
+        What::ShuttingDown { runs, within } => tracing::info!(target: "ft", site, policy, runs, ?within, "{name}"),
+        What::HandedOver { run } => tracing::info!(target: "ft", site, policy, run, "{name}"),
+        What::ShutDown { ended, handed_over, left: left @ 0 } => {
+            tracing::info!(target: "ft", site, policy, ended, handed_over, left, "{name}");
+        }
+        What::ShutDown { ended, handed_over, left } => {
+            tracing::warn!(target: "ft", site, policy, ended, handed_over, left, "{name}");
         }
         What::Forgotten { run, status: status @ ("running" | "parked"), why } => {
             tracing::warn!(target: "ft", site, policy, run, status, why, "{name}");

@@ -86,6 +86,18 @@ impl Rejected {
     }
 }
 
+impl Rejected {
+    /// Whether the process is shutting down, so that nothing in it is to be tried again or sent elsewhere, although another
+    /// process may.
+    pub(crate) fn is_the_end(&self) -> bool {
+        #[cfg(feature = "checkpoint")]
+        if let Self::Checkpoint(error) = self {
+            return matches!(**error, crate::checkpoint::CheckpointError::ShuttingDown { .. });
+        }
+        matches!(self, Self::ShuttingDown)
+    }
+}
+
 /// What fault logs say of a call that was cut off.
 pub(crate) const TIMED_OUT: &str = "timed out";
 

@@ -48,7 +48,12 @@ impl IntoFuture for Wait {
     type IntoFuture = Waiting;
 
     fn into_future(self) -> Waiting {
-        Waiting { sleep: time::sleep(self.delay), charge: self.charge }
+        Waiting {
+            sleep: time::sleep(self.delay),
+            charge: self.charge,
+            #[cfg(feature = "checkpoint")]
+            rest: None,
+        }
     }
 }
 
@@ -58,13 +63,24 @@ impl IntoFuture for Wait {
 pub struct Waiting {
     sleep: time::Sleep,
     charge: Option<Charge<'static>>,
+    /// While it waits, the run around it may be stopped.
+    #[cfg(feature = "checkpoint")]
+    rest: Option<crate::checkpoint::Rest>,
 }
 
 impl Future for Waiting {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        std::task::ready!(Pin::new(&mut self.sleep).poll(cx));
+        if Pin::new(&mut self.sleep).poll(cx).is_pending() {
+            #[cfg(feature = "checkpoint")]
+            if self.rest.is_none() {
+                self.rest = crate::checkpoint::Rest::here();
+            }
+            return Poll::Pending;
+        }
+        #[cfg(feature = "checkpoint")]
+        drop(self.rest.take());
         if let Some(charge) = self.charge.take() {
             charge.spend();
         }

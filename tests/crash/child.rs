@@ -28,6 +28,8 @@ fn plays_its_part() {
         "stubborn" => crate::stubborn::program(&dir),
         "crowd" => crate::crowd::program(&dir),
         "zombie" => crate::zombies::program(&dir),
+        #[cfg(unix)]
+        "sigterm" => crate::sigterm::program(&dir),
         "raw" => crate::recorder::raw_program(&dir),
         other => panic!("no such part: {other}"),
     }

@@ -4,7 +4,7 @@
 //! random moments, `failpoints` and `sick` at chosen ones, and make what it asks for fail; `powercut` takes away what was
 //! not synced as well; `bitflips` and `files` damage what is stored; `zombies`, `crowd` and `clock` are about who else is
 //! there, and when; `postgres` is the same there. `tx` ends the process around the commits of the
-//! caller's own database. `corpus` reads what earlier versions wrote.
+//! caller's own database, `sigterm` with notice. `corpus` reads what earlier versions wrote.
 //!
 //! `FT_CRASH_CYCLES` sets how long they look (default 40; CI 200; thousands in `.ci/long`), `FT_CRASH_SEED` where
 //! they begin. A failure prints its seed.
@@ -23,6 +23,8 @@ mod postgres;
 mod powercut;
 mod recorder;
 mod sick;
+#[cfg(unix)]
+mod sigterm;
 mod stubborn;
 mod tx;
 mod work;

@@ -136,6 +136,11 @@ impl Reader<'_> {
                     format!("an existing policy comes first: `#[{}({ident}, ..)]`", self.policy.attribute),
                 ));
             }
+            Some(ident) if ident == "recover" && self.policy.reserves("recover") => {
+                self.once(&ident.clone());
+                self.args.reserved.push((ident.clone(), value));
+                return Ok(());
+            }
             Some(ident) => {
                 return Err(syn::Error::new(ident.span(), format!("expected a value: `{ident} = ..`")));
             }

@@ -37,7 +37,7 @@ pub(crate) fn policy(policy: &Policy, args: &Args, root: &TokenStream, errors: &
     quote_spanned!(here=> let #local = #value;)
 }
 
-fn reference(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Errors) -> TokenStream {
+pub(crate) fn reference(policy: &Policy, args: &Args, root: &TokenStream, errors: &mut Errors) -> TokenStream {
     let here = Span::mixed_site();
     let setters = setters(args);
     if let (Some(value), None) = (args.value.as_ref().filter(|value| !leading::is_made(value, policy.ty)), policy.needs)

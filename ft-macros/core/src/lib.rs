@@ -34,6 +34,7 @@ mod shape_instead;
 mod shape_loop;
 mod shape_once;
 mod shape_race;
+mod shape_recover;
 mod shape_run;
 mod shape_share;
 mod shape_step;

@@ -149,7 +149,7 @@ impl Policy {
         match word {
             "key" => self.keyed || matches!(self.shape, Shape::Checkpoint | Shape::Share),
             "max_keys" => self.keyed,
-            "run" | "state" | "record_err" | "tx" => self.shape == Shape::Checkpoint,
+            "run" | "state" | "record_err" | "tx" | "recover" => self.shape == Shape::Checkpoint,
             "to" => matches!(self.shape, Shape::Candidates | Shape::Instead),
             "with" | "value" => self.shape == Shape::Instead,
             _ => false,

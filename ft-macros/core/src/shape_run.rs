@@ -7,6 +7,7 @@ use syn::Expr;
 use crate::args::Args;
 use crate::call::{Body, Call};
 use crate::errors::Errors;
+use crate::shape_recover::Recover;
 use crate::shape_step::{check_migrate, check_skipped};
 use crate::tokens::group;
 
@@ -17,20 +18,22 @@ pub(crate) fn wrap(
     run: &Expr,
     args: &Args,
     call: &Call,
+    recover: Recover,
     bind: TokenStream,
     body: Body,
     errors: &mut Errors,
 ) -> TokenStream {
     let here = Span::mixed_site();
+    let Recover { register, record } = recover;
     check_skipped(args, call, errors);
     check_migrate(args, errors);
     let open = call.session("calls", None);
     let name = Literal::string(&call.recorded_as);
     let run = group(Delimiter::Parenthesis, run.to_token_stream(), here);
     let arguments = arguments(args, call);
-    let session = quote_spanned!(here=> checkpoint.run #run.named(#name) #arguments #open().at(site));
+    let session = quote_spanned!(here=> checkpoint.run #run.named(#name) #arguments #record #open().at(site));
     let run = call.run(&session, &args.clone, body);
-    quote_spanned!(here=> #bind #run)
+    quote_spanned!(here=> #register #bind #run)
 }
 
 /// Those that have a name and are not skipped; whether one can be compared, its type says.

@@ -18,8 +18,8 @@ use crate::policy::{Policy, Shape};
 use crate::supplied::{self, Supplied};
 use crate::tokens::{group, mentions, rename};
 use crate::{
-    async_trait, bind, shape_candidates, shape_instead, shape_loop, shape_once, shape_race, shape_run, shape_share,
-    shape_step, stand_in,
+    async_trait, bind, shape_candidates, shape_instead, shape_loop, shape_once, shape_race, shape_recover, shape_run,
+    shape_share, shape_step, stand_in,
 };
 
 /// One of our attributes below another one.
@@ -202,6 +202,14 @@ fn check(layers: &[Layer], supplied: &Supplied, errors: &mut Errors) {
                 errors.at(word.span(), "`record_err` belongs to a step: a run that failed stays resumable");
             }
         }
+        (None, _) if args.reserved("recover").is_some() => {
+            if let Some((word, _)) = args.reserved("recover") {
+                errors.at(
+                    word.span(),
+                    "`recover` belongs to a run: name it, as in `#[checkpoint(run = \"import\", recover)]`",
+                );
+            }
+        }
         (None, Some(state)) => {
             if let Some((key, _)) = args.reserved("key") {
                 errors.at(
@@ -305,7 +313,11 @@ impl Fold<'_> {
                 Shape::Race => shape_race::wrap(args, &call, bind, body),
                 Shape::Share => shape_share::wrap(args, &call, bind, body, errors),
                 Shape::Checkpoint => match args.reserved("run") {
-                    Some((_, run)) => shape_run::wrap(run, args, &call, bind, body, errors),
+                    Some((_, run)) => {
+                        let recover =
+                            shape_recover::wrap(policy, args, &call, self.kind, &func.sig, &self.root, errors);
+                        shape_run::wrap(run, args, &call, recover, bind, body, errors)
+                    }
                     None => {
                         hoisted = Some(shape_step::open(args, &call, &bind, errors));
                         shape_step::wrap(args, &call, body, errors)

@@ -1,6 +1,7 @@
 //! A run that is being executed: which steps it has, and who has taken which.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,7 +10,10 @@ use super::error::{CheckpointError, StoreError};
 use super::fingerprint::InputHash;
 use super::numbers::Numbers;
 use super::record::{Appended, Forgotten, Granted, Lease, Left, Step, StepRecord, UnixMillis, unix_now};
+use super::saved::Failure;
 use super::self_describing::Migrate;
+use super::shutdown::Admitted;
+use super::stop::Stop;
 use super::store::Store;
 use super::ticket::Ticket;
 use super::value::check_name;
@@ -35,13 +39,17 @@ pub(crate) struct Run {
     /// How many steps the run had recorded when it was claimed.
     recorded: u64,
     progress: Mutex<Progress>,
+    pub(super) stop: Stop,
+    /// What the shutdown of the process knows it by, until it has ended.
+    admitted: Mutex<Option<Admitted>>,
 }
 
 #[derive(Debug)]
 struct Progress {
-    steps: HashMap<Arc<str>, Entry>,
+    steps: HashMap<Arc<str>, Known>,
     numbers: Numbers,
-    states: HashSet<Arc<str>>,
+    /// Those that are loaded, and what each of them looks at when it is marked.
+    states: HashMap<Arc<str>, Arc<Failure>>,
     /// A state was loaded: counted steps would be miscounted after a resume.
     has_state: bool,
     /// So many steps were recorded when the newest of the loaded states was saved: the run goes on behind them.
@@ -55,7 +63,7 @@ struct Progress {
 
 /// What this execution knows of a step.
 #[derive(Debug)]
-enum Entry {
+enum Known {
     /// Recorded by an earlier execution, not called yet in this one.
     Recorded(StepRecord),
     /// Recorded by an earlier execution, and called in this one by somebody who left without the answer.
@@ -75,7 +83,8 @@ impl Run {
         site: Option<&'static Site>,
         store: Store,
         granted: Granted,
-    ) -> Self {
+        admitted: Admitted,
+    ) -> Arc<Self> {
         if granted.attempts > 1 {
             let (attempt, steps) = (granted.attempts.into(), granted.steps.len() as u64);
             observe::emit(site, POLICY, What::Resumed { run: id, attempt, steps });
@@ -84,7 +93,7 @@ impl Run {
             observe::emit(site, POLICY, What::Forgotten { run, status: status.as_str(), why: why.as_str() });
         }
         let (recorded, steps) = (granted.recorded, granted.steps.into_iter());
-        Self {
+        let run = Arc::new(Self {
             store,
             lease: Lease { run: id.into(), token: granted.token },
             version: policy.version,
@@ -96,21 +105,47 @@ impl Run {
             between_failures: between_failures(granted.attempts, unix_now().saturating_sub(granted.created_at)),
             recorded,
             progress: Mutex::new(Progress {
-                steps: steps.map(|step| (Arc::clone(&step.key), Entry::Recorded(step))).collect(),
+                steps: steps.map(|step| (Arc::clone(&step.key), Known::Recorded(step))).collect(),
                 numbers: Numbers::default(),
-                states: HashSet::new(),
+                states: HashMap::new(),
                 has_state: false,
                 covered: 0,
                 ended: false,
                 executing: 0,
                 given_up: None,
             }),
-        }
+            stop: Stop::default(),
+            admitted: Mutex::new(None),
+        });
+        admitted.opened(&run);
+        *lock(&run.admitted) = Some(admitted);
+        run
+    }
+
+    /// It is to stop at its next durable point.
+    pub(super) fn stop(&self) {
+        self.stop.request();
+        let states: Vec<_> = lock(&self.progress).states.values().cloned().collect();
+        states.iter().for_each(|state| state.alarm());
+    }
+
+    /// How many of its steps are being executed.
+    pub(super) fn executing(&self) -> usize {
+        lock(&self.progress).executing
+    }
+
+    /// It has its result in the store.
+    pub(super) fn finished(&self) {
+        self.stop.over();
+        drop(lock(&self.admitted).take());
     }
 
     /// Nothing begins in it any more, as it has its result. That has to wait for every step: what a step returns later
     /// would be lost, and a run that starts again would execute beside it.
     pub(super) fn end(&self) -> Result<(), CheckpointError> {
+        if self.stop.has_refused() {
+            return Err(self.shutting_down());
+        }
         let mut progress = lock(&self.progress);
         progress.ended = true;
         if progress.executing > 0 {
@@ -132,13 +167,18 @@ impl Run {
         progress.given_up = Some(left);
         let last = progress.executing == 0;
         drop(progress);
+        self.stop.over();
         if last {
             self.release(left);
         }
     }
 
     fn release(&self, left: Left) {
-        drop(self.store.backend().release(self.lease.clone(), unix_now(), left));
+        let answer = self.store.backend().release(self.lease.clone(), unix_now(), left);
+        let admitted = lock(&self.admitted).take();
+        if let Some(admitted) = admitted {
+            admitted.given_back(self.id(), left, answer);
+        }
     }
 
     fn fenced(&self) -> CheckpointError {
@@ -161,7 +201,7 @@ impl Run {
         let progress = lock(&self.progress);
         let mut last = self.recorded;
         for entry in progress.steps.values() {
-            let Entry::Recorded(record) = entry else { continue };
+            let Known::Recorded(record) = entry else { continue };
             last = last.max(record.seq);
             Header::read(&record.value, &self.place_of(&record.key, record.input))
                 .map_err(|error| error.about(self.id(), format!("step `{}`", record.key), record.schema))?;
@@ -199,9 +239,9 @@ impl Run {
         };
         let recorded = match progress.steps.get(&key) {
             None => None,
-            Some(Entry::Recorded(record) | Entry::Called(record)) => Some(record.input),
-            Some(Entry::Unanswered(step)) => Some(step.input),
-            Some(Entry::Taken | Entry::Done) => {
+            Some(Known::Recorded(record) | Known::Called(record)) => Some(record.input),
+            Some(Known::Unanswered(step)) => Some(step.input),
+            Some(Known::Taken | Known::Done) => {
                 return Err(CheckpointError::DuplicateKey { run: self.id().into(), step: key.as_ref().into() });
             }
         };
@@ -216,19 +256,26 @@ impl Run {
                 now: input.to_string(),
             });
         }
-        let before = progress.steps.insert(Arc::clone(&key), Entry::Taken);
+        let before = progress.steps.insert(Arc::clone(&key), Known::Taken);
         Ok(Taken { run: Arc::clone(self), name, number, key, input, before, executing: false, answered: false })
     }
 
     /// Opens a state for one `Saved` at a time.
-    pub(super) fn take_state(&self, name: &str) -> Result<Arc<str>, CheckpointError> {
+    pub(super) fn take_state(&self, name: &str, failure: &Arc<Failure>) -> Result<Arc<str>, CheckpointError> {
         check_name("saved state", name)?;
         let mut progress = lock(&self.progress);
         let name: Arc<str> = name.into();
-        if !progress.states.insert(Arc::clone(&name)) {
-            return Err(CheckpointError::DuplicateKey { run: self.id().into(), step: name.as_ref().into() });
+        match progress.states.entry(Arc::clone(&name)) {
+            Entry::Occupied(_) => {
+                return Err(CheckpointError::DuplicateKey { run: self.id().into(), step: name.as_ref().into() });
+            }
+            Entry::Vacant(free) => drop(free.insert(Arc::clone(failure))),
         }
         progress.has_state = true;
+        drop(progress);
+        if self.stop.is_requested() {
+            failure.alarm();
+        }
         Ok(name)
     }
 
@@ -247,7 +294,7 @@ impl Progress {
     /// The recorded steps that nobody has called: how many, and the first one.
     fn leftover(&self) -> Option<(u64, Arc<str>)> {
         let left = self.steps.values().filter_map(|entry| match entry {
-            Entry::Recorded(record) if record.seq > self.covered => Some((record.seq, &record.key)),
+            Known::Recorded(record) if record.seq > self.covered => Some((record.seq, &record.key)),
             _ => None,
         });
         let (steps, first) = left.fold((0, None), |(steps, first), record| {
@@ -273,7 +320,7 @@ pub(super) struct Taken {
     pub(super) input: InputHash,
     name: &'static str,
     number: Option<u64>,
-    before: Option<Entry>,
+    before: Option<Known>,
     executing: bool,
     answered: bool,
 }
@@ -282,7 +329,7 @@ impl Taken {
     /// What an earlier execution recorded.
     pub(super) fn record(&self) -> Option<&StepRecord> {
         match &self.before {
-            Some(Entry::Recorded(record) | Entry::Called(record)) => Some(record),
+            Some(Known::Recorded(record) | Known::Called(record)) => Some(record),
             _ => None,
         }
     }
@@ -295,7 +342,7 @@ impl Taken {
     /// What an earlier call handed to the store without learning what became of it.
     pub(super) fn unanswered(&self) -> Option<&Step> {
         match &self.before {
-            Some(Entry::Unanswered(step)) => Some(step),
+            Some(Known::Unanswered(step)) => Some(step),
             _ => None,
         }
     }
@@ -314,11 +361,11 @@ impl Taken {
     /// Puts the key back, unless it is used up.
     fn leave(&mut self, progress: &mut Progress) {
         if self.answered {
-            progress.steps.insert(Arc::clone(&self.key), Entry::Done);
+            progress.steps.insert(Arc::clone(&self.key), Known::Done);
             return;
         }
         match self.before.take() {
-            Some(Entry::Recorded(record)) => progress.steps.insert(Arc::clone(&self.key), Entry::Called(record)),
+            Some(Known::Recorded(record)) => progress.steps.insert(Arc::clone(&self.key), Known::Called(record)),
             Some(entry) => progress.steps.insert(Arc::clone(&self.key), entry),
             None => progress.steps.remove(&self.key),
         };
@@ -329,7 +376,7 @@ impl Taken {
 
     /// From now on the step counts as handed to the store, even if nobody waits for the answer.
     pub(super) fn hand_over(&mut self, step: Step) -> Ticket<Vec<Appended>> {
-        self.before = Some(Entry::Unanswered(step.clone()));
+        self.before = Some(Known::Unanswered(step.clone()));
         self.run.store.backend().append(vec![step])
     }
 
@@ -345,10 +392,13 @@ impl Drop for Taken {
         let mut progress = lock(&run.progress);
         self.leave(&mut progress);
         progress.executing -= usize::from(self.executing);
+        let ended = self.executing;
         let last_out = progress.given_up.filter(|_| self.executing && progress.executing == 0);
         drop(progress);
         if let Some(left) = last_out {
             run.release(left);
+        } else if ended {
+            run.stop.wake();
         }
     }
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use super::active::Run;
 use super::inside::Inside;
+use super::recover::Resuming;
+use super::shutdown::Shutdown;
 use super::store::Store;
 
 thread_local! {
-    static AROUND: RefCell<Around> = const { RefCell::new(Around { run: None, step: None, store: None }) };
+    static AROUND: RefCell<Around> = const { RefCell::new(Around::NOTHING) };
 }
 
 /// The part of a [`Context`](crate::Context) that checkpoints read.
@@ -20,9 +22,15 @@ pub(crate) struct Around {
     pub(crate) step: Option<Arc<Inside>>,
     /// The store for new runs, instead of the installed one.
     pub(crate) store: Option<Store>,
+    /// The run to go on with, for the function that it belongs to.
+    pub(crate) resuming: Option<Arc<Resuming>>,
+    /// What runs are shut down by, instead of that of the process.
+    pub(crate) shutdown: Option<Shutdown>,
 }
 
 impl Around {
+    const NOTHING: Self = Self { run: None, step: None, store: None, resuming: None, shutdown: None };
+
     pub(crate) fn current() -> Self {
         AROUND.with_borrow(Self::clone)
     }

@@ -426,6 +426,11 @@ pub enum CheckpointError {
         /// How often it was recovered in vain.
         recoveries: u32,
     },
+    /// The process is shutting down: the run was not begun, or was stopped and given back for another process to go on with.
+    ShuttingDown {
+        /// The run.
+        run: String,
+    },
     /// A step was recorded with other arguments.
     InputChanged {
         /// The run.
@@ -607,6 +612,7 @@ impl Fault for CheckpointError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::RunBusy { .. }
+            | Self::ShuttingDown { .. }
             | Self::TxConflict { .. }
             | Self::TxFailed { transient: true, .. }
             | Self::Store(
@@ -645,6 +651,10 @@ impl fmt::Display for CheckpointError {
             Self::VersionChanged { run, recorded, now } => write!(
                 f,
                 "run `{run}` was started by version {recorded} of its code and this is version {now}; finish it with version {recorded}, set `version = {recorded}` if the change does not matter to it, or delete the run"
+            ),
+            Self::ShuttingDown { run } => write!(
+                f,
+                "the process is shutting down: run `{run}` was not begun, or was stopped and given back; another process goes on with it, or takes the call"
             ),
             Self::Cancelled { run } => write!(f, "run `{run}` was cancelled; delete it to use its name again"),
             Self::Parked { run, recoveries } => write!(

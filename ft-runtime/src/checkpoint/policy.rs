@@ -197,6 +197,12 @@ impl Checkpoint {
         Self { every, ..self }
     }
 
+    /// The version as it is recorded.
+    #[must_use]
+    pub const fn recorded_version(&self) -> u32 {
+        self.version as u32
+    }
+
     /// A run with this id. Ids are at most 255 bytes.
     pub fn run(&self, id: impl Into<String>) -> RunCall {
         RunCall::new(*self, id.into())

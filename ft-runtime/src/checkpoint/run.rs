@@ -8,10 +8,15 @@ use std::task::{self, Poll, ready};
 
 use super::active::Run;
 use super::arguments::Arguments;
+use super::around::Around;
 use super::envelope::{self, Envelope, EnvelopeError, Place};
 use super::error::{CheckpointError, StoreError};
 use super::fingerprint::InputHash;
+use super::inputs::Inputs;
 use super::record::{Claim, Claimed, Finish, Granted, Lease, Left, millis, unix_now};
+use super::recover::{Fate, Resuming};
+use super::shutdown::{Admitted, Shutdown};
+use super::stop::Stoppable;
 use super::store::Store;
 use super::ticket::Ticket;
 use super::value::{Read, Recorded, Seal, check_name, read};
@@ -29,11 +34,12 @@ pub struct RunCall {
     id: String,
     function: &'static str,
     arguments: Arguments,
+    inputs: Option<Inputs>,
 }
 
 impl RunCall {
     pub(super) fn new(policy: Checkpoint, id: String) -> Self {
-        Self { policy, id, function: "run", arguments: Arguments::default() }
+        Self { policy, id, function: "run", arguments: Arguments::default(), inputs: None }
     }
 
     /// The function that the run belongs to: another one that asks for the same id is refused. `run` by default.
@@ -49,15 +55,28 @@ impl RunCall {
         Self { arguments: self.arguments.with(name, fingerprint), ..self }
     }
 
+    /// Records the arguments, so that the run goes on by itself after a crash: see [`recover`](super::recover()). The function
+    /// has to be [registered](crate::recoverable!), or to have a [factory](super::Recovery::factory).
+    #[must_use]
+    pub fn recover(self, inputs: Inputs) -> Self {
+        Self { inputs: Some(inputs), ..self }
+    }
+
     /// The session of one call that returns `R`.
     #[must_use]
-    pub fn calls<R>(self) -> RunSession<R::Value, R::Error>
+    pub fn calls<R>(mut self) -> RunSession<R::Value, R::Error>
     where
         R: Refusable,
         R::Value: Recorded,
     {
+        let resuming = Around::with(|around| around.resuming.clone());
+        let resuming = resuming.filter(|resuming| resuming.function == self.function && !resuming.has_finished());
+        if let Some(resuming) = &resuming {
+            self.id.clone_from(&resuming.run);
+        }
         RunSession {
             call: self,
+            resuming,
             site: None,
             seal: envelope::seal_with::<R::Value>,
             read: read::<R::Value>,
@@ -76,6 +95,8 @@ impl RunCall {
 /// run is not given back and answers [`CheckpointError::RunBusy`], which is transient.
 pub struct RunSession<T, E> {
     call: RunCall,
+    /// Why it has this id: it was called to go on with that run.
+    resuming: Option<Arc<Resuming>>,
     site: Option<&'static Site>,
     seal: Seal<T>,
     read: Read<T>,
@@ -98,22 +119,28 @@ impl<T, E> RunSession<T, E> {
     /// could not be, the body is dropped before another process may begin: [`StoreError::LeaseLost`].
     pub async fn run<F: Future<Output = Result<T, E>>>(self, body: F) -> Result<T, E> {
         let claimed = async {
-            let store = self.store()?;
+            let (store, admitted) = self.admit()?;
             if let Some(room) = store.backend().full() {
                 room.await?;
             }
-            let claimed = self.claim(&store).await?;
-            self.open(store, claimed)
+            let claimed = self.claim(&store)?.await?;
+            self.open(store, admitted, claimed)
         };
         let opened = claimed.await;
         let mut held = match opened {
             Ok(Opened::Execute(held)) => held,
             Ok(Opened::Answer(value)) => return Ok(value),
-            Err(error) => return Err((self.reject)(error.into())),
+            Err(error) => return Err(self.refused(error)),
         };
         let lost = held.run.store.backend().lost(&held.run.lease);
-        let outcome = match unless_lost(lost, held.context().scope(body)).await {
-            Ok(outcome) => outcome,
+        let stoppable = Stoppable::new(&held.run, held.context().scope(body));
+        let outcome = match unless_lost(lost, stoppable).await {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => {
+                let error = held.run.shutting_down();
+                drop(held);
+                return Err((self.reject)(stopped(error).await.into()));
+            }
             Err(error) => return Err((self.reject)(error.into())),
         };
         let value = held.ended(outcome)?;
@@ -130,17 +157,17 @@ impl<T, E> RunSession<T, E> {
     ///
     /// The body's own error, which leaves the run resumable; or a [`Rejected::Checkpoint`].
     pub fn run_blocking(self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        let opened = self.store().and_then(|store| {
+        let opened = self.admit().and_then(|(store, admitted)| {
             if let Some(room) = store.backend().full() {
                 room.wait()?;
             }
-            let claimed = self.claim(&store).wait()?;
-            self.open(store, claimed)
+            let claimed = self.claim(&store)?.wait()?;
+            self.open(store, admitted, claimed)
         });
         let mut held = match opened {
             Ok(Opened::Execute(held)) => held,
             Ok(Opened::Answer(value)) => return Ok(value),
-            Err(error) => return Err((self.reject)(error.into())),
+            Err(error) => return Err(self.refused(error)),
         };
         let value = held.ended(held.context().scope_blocking(body))?;
         let finished = self.finish(&held, &value).and_then(|(value, ticket)| {
@@ -150,12 +177,25 @@ impl<T, E> RunSession<T, E> {
         self.close(held, finished)
     }
 
-    fn store(&self) -> Result<Store, CheckpointError> {
+    /// The store, and that the process is not shutting down.
+    fn admit(&self) -> Result<(Store, Admitted), CheckpointError> {
         check_name("run", &self.call.id)?;
-        Ok(Store::current()?)
+        let inside = Around::with(|around| around.run.is_some());
+        let admitted = Shutdown::current().admit(&self.call.id, inside)?;
+        Ok((Store::current()?, admitted))
     }
 
-    fn claim(&self, store: &Store) -> Claiming {
+    fn refused(&self, error: CheckpointError) -> E {
+        if let Some(resuming) = &self.resuming {
+            resuming.note(Fate::Refused(error.clone()));
+        }
+        (self.reject)(error.into())
+    }
+
+    fn claim(&self, store: &Store) -> Result<Claiming, CheckpointError> {
+        let version = self.call.policy.version;
+        let inputs =
+            self.call.inputs.as_ref().map(|inputs| inputs.seal(&self.call.id, version, store.sealing())).transpose()?;
         let run: Arc<str> = self.call.id.as_str().into();
         let claim = Claim {
             run: Arc::clone(&run),
@@ -163,24 +203,25 @@ impl<T, E> RunSession<T, E> {
             version: self.call.policy.version.into(),
             upgrades: self.call.policy.migrate.is_some(),
             arguments: self.call.arguments.clone(),
-            input: None,
+            input: inputs.map(Into::into),
             again: self.call.policy.again == Again::Always,
             max_recoveries: self.call.policy.max_recoveries,
             keep_unfinished: self.call.policy.keep_unfinished,
             at: unix_now(),
         };
         let ticket = store.backend().claim(claim);
-        Claiming { ticket: Some(ticket), store: store.clone(), run }
+        Ok(Claiming { ticket: Some(ticket), store: store.clone(), run })
     }
 
-    fn open(&self, store: Store, claimed: Claimed) -> Result<Opened<T>, CheckpointError> {
+    fn open(&self, store: Store, admitted: Admitted, claimed: Claimed) -> Result<Opened<T>, CheckpointError> {
         let run = self.call.id.clone();
         let now = self.call.policy.version;
         match claimed {
             Claimed::Granted(granted) => {
-                let run = Run::new(&self.call.policy, &run, self.site, store, granted);
+                let run = Run::new(&self.call.policy, &run, self.site, store, granted, admitted);
                 // From here on the claim is given back whatever happens.
-                let mut held = Held { run: Arc::new(run), finished: false, left: Left::Interrupted };
+                let resuming = self.resuming.clone();
+                let mut held = Held { run, resuming, finished: false, left: Left::Interrupted };
                 failpoint::pass("claim: acknowledged")?;
                 match held.run.check_steps() {
                     Ok(()) => Ok(Opened::Execute(held)),
@@ -191,7 +232,12 @@ impl<T, E> RunSession<T, E> {
                 }
             }
             Claimed::Finished(output) => match self.answer(&output, &run, &store) {
-                Ok(value) => Ok(Opened::Answer(value)),
+                Ok(value) => {
+                    if let Some(resuming) = &self.resuming {
+                        resuming.note(Fate::Finished);
+                    }
+                    Ok(Opened::Answer(value))
+                }
                 Err(error) => Err(error.about(&run, "the result".into(), now)),
             },
             Claimed::Cancelled => Err(CheckpointError::Cancelled { run }),
@@ -244,7 +290,7 @@ impl<T, E> RunSession<T, E> {
         match &finished {
             Ok(_) => held.finished = true,
             // What could not be written may be another time; what cannot be recorded stays so.
-            Err(CheckpointError::Store(_)) => {}
+            Err(CheckpointError::Store(_) | CheckpointError::ShuttingDown { .. }) => {}
             Err(_) => held.left = Left::Failed,
         }
         finished.map_err(|error| (self.reject)(error.into()))
@@ -269,6 +315,15 @@ async fn unless_lost<F: Future>(lost: Option<Ticket<()>>, body: F) -> Result<F::
         }
     })
     .await
+}
+
+/// The execution of a run was stopped. A run around it, which is to stop too, does not learn of it: it rests, as nothing
+/// but to be dropped is left to it.
+async fn stopped(error: CheckpointError) -> CheckpointError {
+    match Around::with(|around| around.run.clone()).filter(|outer| outer.stop.is_requested()) {
+        Some(outer) => outer.rest().await,
+        None => error,
+    }
 }
 
 enum Opened<T> {
@@ -327,6 +382,7 @@ impl Drop for Claiming {
 /// The right to execute a run; dropped without a result, the run stays resumable and is given back.
 struct Held {
     run: Arc<Run>,
+    resuming: Option<Arc<Resuming>>,
     finished: bool,
     /// What becomes of it if it is dropped now.
     left: Left,
@@ -335,7 +391,8 @@ struct Held {
 impl Held {
     /// The body has ended, in this way.
     fn ended<T, E>(&mut self, outcome: Result<T, E>) -> Result<T, E> {
-        if outcome.is_err() {
+        // What was refused to it, because the process is shutting down, is no failure of its own.
+        if outcome.is_err() && !self.run.stop.has_refused() {
             self.left = Left::Failed;
         }
         outcome
@@ -345,13 +402,20 @@ impl Held {
         Context::current().with_around(|around| {
             around.run = Some(Arc::clone(&self.run));
             around.step = None;
+            // The runs that it calls are others.
+            around.resuming = None;
         })
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if !self.finished {
+        if let Some(resuming) = &self.resuming {
+            resuming.note(if self.finished { Fate::Finished } else { Fate::Left });
+        }
+        if self.finished {
+            self.run.finished();
+        } else {
             // What panics would do so again.
             self.run.give_up(if std::thread::panicking() { Left::Failed } else { self.left });
         }

@@ -9,7 +9,8 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use self::cadence::Cadence;
-use self::failure::{Committing, Failure};
+use self::failure::Committing;
+pub(super) use self::failure::Failure;
 use super::active::Run;
 use super::around::Around;
 use super::envelope::{self, Envelope, EnvelopeError, Place};
@@ -110,10 +111,11 @@ impl<T: Recorded + Default> Saved<T> {
     fn ask(name: &str) -> Result<(Link, Open, Ticket<Vec<StateRecord>>), CheckpointError> {
         let run = Around::with(|around| around.run.clone());
         let run = run.ok_or_else(|| CheckpointError::NoRun { step: name.into() })?;
-        let name = run.take_state(name)?;
+        let failure = Arc::default();
+        let name = run.take_state(name, &failure)?;
         let open = Open(Arc::clone(&run), Arc::clone(&name));
         let ticket = run.store.backend().states(run.id(), &name);
-        let link = Link { run, name, newest: Arc::default(), failure: Arc::default() };
+        let link = Link { run, name, newest: Arc::default(), failure };
         Ok((link, open, ticket))
     }
 
@@ -202,7 +204,15 @@ impl<T> Saved<T> {
     /// That a save since the last mark failed, or that the state cannot be encoded.
     #[inline]
     pub async fn mark(&mut self) -> Result<(), Rejected> {
-        self.mark_blocking()
+        if !self.is_looked_at() {
+            return Ok(());
+        }
+        self.look()?;
+        if self.link.run.stop.is_requested() {
+            // In a box: marks are many, and this is the last one.
+            Box::pin(self.stop()).await?;
+        }
+        Ok(())
     }
 
     /// As [`mark`](Self::mark), which never waits for the store either.
@@ -212,10 +222,30 @@ impl<T> Saved<T> {
     /// As [`mark`](Self::mark).
     #[inline]
     pub fn mark_blocking(&mut self) -> Result<(), Rejected> {
+        if self.is_looked_at() { self.look_or_stop_blocking() } else { Ok(()) }
+    }
+
+    /// Counts a mark; whether there is more to it.
+    #[inline]
+    fn is_looked_at(&mut self) -> bool {
         self.touched = false;
         self.unsaved = true;
         self.left -= 1;
-        if self.left == 0 || self.link.failure.is_untold() { self.look() } else { Ok(()) }
+        self.left == 0 || self.link.failure.is_untold()
+    }
+
+    #[cold]
+    fn look_or_stop_blocking(&mut self) -> Result<(), Rejected> {
+        self.look()?;
+        if self.link.run.stop.is_requested() {
+            self.commit_blocking()?;
+        }
+        Ok(())
+    }
+
+    /// The run is to stop: saves the state as it is, and rests.
+    async fn stop(&mut self) -> Result<(), Rejected> {
+        self.commit().await
     }
 
     /// Saves the state as it is, and waits until it is durable.
@@ -227,7 +257,11 @@ impl<T> Saved<T> {
     /// That this save, or one before it, failed; or that the state cannot be encoded.
     pub async fn commit(&mut self) -> Result<(), Rejected> {
         let answer = self.start_commit()?.await;
-        self.end_commit(answer)
+        self.end_commit(answer)?;
+        if self.link.run.stop.is_requested() {
+            return Err(self.link.run.rest().await.into());
+        }
+        Ok(())
     }
 
     /// As [`commit`](Self::commit), blocking the thread.
@@ -237,7 +271,11 @@ impl<T> Saved<T> {
     /// As [`commit`](Self::commit).
     pub fn commit_blocking(&mut self) -> Result<(), Rejected> {
         let answer = self.start_commit()?.wait();
-        self.end_commit(answer)
+        self.end_commit(answer)?;
+        if self.link.run.stop.is_requested() {
+            return Err(self.link.run.refuse().into());
+        }
+        Ok(())
     }
 
     fn start_commit(&mut self) -> Result<Committing, CheckpointError> {
@@ -260,6 +298,9 @@ impl<T> Saved<T> {
     fn look(&mut self) -> Result<(), Rejected> {
         self.left = 1;
         self.link.failure.tell()?;
+        if self.link.run.stop.is_requested() {
+            return Ok(());
+        }
         let now = match self.cadence.due() {
             Ok(now) => now,
             Err(left) => {

@@ -5,8 +5,10 @@ use std::future::Future;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::Checkpoint;
+use super::around::Around;
 use super::record::{UnixMillis, millis};
 use super::step::StepSession;
+use super::stop::Rest;
 use crate::deadline::Deadline;
 use crate::rejected::Rejected;
 use crate::time;
@@ -50,6 +52,7 @@ pub fn sleep(key: impl fmt::Display, duration: Duration) -> impl Future<Output =
     let step = step(&key);
     async move {
         let wake = step.run(async { Ok(later(duration)) }).await?;
+        let _rest = Rest::here();
         while let Some(left) = left(wake)? {
             time::sleep(left).await;
         }
@@ -64,8 +67,19 @@ pub fn sleep(key: impl fmt::Display, duration: Duration) -> impl Future<Output =
 /// As [`sleep`].
 pub fn sleep_blocking(key: impl fmt::Display, duration: Duration) -> Result<(), Rejected> {
     let wake = step(&key).run_blocking(|| Ok(later(duration)))?;
+    let run = Around::with(|around| around.run.clone().filter(|_| around.step.is_none()));
+    let Some(run) = run else {
+        while let Some(left) = left(wake)? {
+            time::sleep_blocking(left);
+        }
+        return Ok(());
+    };
+    let _rest = Rest::of_thread(&run);
     while let Some(left) = left(wake)? {
-        time::sleep_blocking(left);
+        if run.stop.is_requested() {
+            return Err(run.refuse().into());
+        }
+        time::park(Some(left));
     }
     Ok(())
 }

@@ -186,6 +186,12 @@ impl<T, E> StepSession<T, E> {
     ///
     /// The body's own error; or a [`Rejected::Checkpoint`].
     pub async fn run<F: Future<Output = Result<T, E>>>(mut self, body: F) -> Result<T, E> {
+        if let Some(run) = self.stops() {
+            let run = Arc::clone(run);
+            // The key is free again.
+            drop(std::mem::replace(&mut self.plan, Plan::Plain));
+            return Err((self.reject)(run.rest().await.into()));
+        }
         // On another task than the one that called it, too.
         let deadline = self.context.deadline();
         if let Some(room) = self.room()
@@ -223,6 +229,9 @@ impl<T, E> StepSession<T, E> {
     ///
     /// The body's own error; or a [`Rejected::Checkpoint`].
     pub fn run_blocking(mut self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        if let Some(run) = self.stops() {
+            return Err((self.reject)(run.refuse().into()));
+        }
         if let Some(room) = self.room()
             && let Err(error) = room.wait()
         {
@@ -243,6 +252,14 @@ impl<T, E> StepSession<T, E> {
             Ok((outcome, None)) => outcome,
             Ok((outcome, Some(ticket))) => self.end(taken, outcome, ticket.wait()),
             Err(error) => Err((self.reject)(error.into())),
+        }
+    }
+
+    /// The run, if it is to stop here.
+    fn stops(&self) -> Option<&Arc<Run>> {
+        match &self.plan {
+            Plan::Take(taken) if taken.run.stop.is_requested() => Some(&taken.run),
+            _ => None,
         }
     }
 

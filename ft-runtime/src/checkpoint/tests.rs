@@ -17,6 +17,7 @@ mod operate;
 mod oracle;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod recover;
 mod replay;
 mod retention;
 mod runs;
@@ -24,6 +25,7 @@ mod saved;
 #[cfg(all(feature = "zstd", feature = "encryption"))]
 mod sealed;
 mod selects;
+mod shutdown;
 mod sleeps;
 mod sqlite;
 mod tx;

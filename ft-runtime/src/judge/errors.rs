@@ -67,11 +67,12 @@ impl Accept for ByFault {
 impl<E: Fault> Accepts<E> for ByFault {
     fn accepts(&self, error: &E) -> Accepted {
         let kind = error.kind();
+        let rejected = error.rejected();
         Accepted {
-            again: kind != FaultKind::Permanent,
+            again: kind != FaultKind::Permanent && !rejected.is_some_and(Rejected::is_the_end),
             kind,
             retry_after: error.retry_after(),
-            refused: error.rejected().is_some_and(Rejected::kept_the_call_back),
+            refused: rejected.is_some_and(Rejected::kept_the_call_back),
             named: false,
         }
     }
@@ -99,7 +100,7 @@ impl<E: StdError + 'static> Accepts<E> for ByCause {
         let kind = fault::known_kind_of_chain(error).unwrap_or(self.unknown);
         let rejected = fault::rejected_in_chain(error);
         Accepted {
-            again: kind != FaultKind::Permanent,
+            again: kind != FaultKind::Permanent && !rejected.is_some_and(Rejected::is_the_end),
             kind,
             retry_after: fault::hint_of_chain(error),
             refused: rejected.is_some_and(Rejected::kept_the_call_back),

@@ -310,6 +310,41 @@ fn a_function_is_one_site_and_one_run() {
 }
 
 #[test]
+fn what_only_a_caller_can_give_asks_for_a_factory() {
+    let factory = "start its runs with a factory: `Recovery::new().factory(..)`, and leave out `recover`";
+    let refuses = |args: &str, item: &str, why: &str| {
+        let (found, _) = mistakes("checkpoint", args, item);
+        assert_eq!(found, [format!("{why}; {factory}")], "{item}");
+    };
+    let run = "run = \"r\", recover";
+    refuses(run, "async fn f(&self) -> R { x }", "nobody keeps the `self` that this run was started with");
+    refuses(run, "async fn f<T: Row>(a: T) -> R { x }", "nobody knows which types this run was started with");
+    refuses(run, "async fn f(a: impl Row) -> R { x }", "nobody knows which type this run was started with");
+    refuses(run, "async fn f(a: &mut u8) -> R { x }", "what is changed for its caller has none after a crash");
+    let borrows = "an argument is recorded as an owned value or as the `T` of a `&T`, and this one borrows more";
+    for borrowing in ["&Order<'_>", "Option<&str>", "&dyn Row", "Cow<'a, str>", "(u8, &str)", "&&str"] {
+        refuses(run, &format!("async fn f(a: {borrowing}) -> R {{ x }}"), borrows);
+    }
+    let skips = "run = \"r\", recover, skip(b)";
+    refuses(skips, "async fn f(a: u8, b: u8) -> R { x }", "an argument that is left out cannot be recorded");
+}
+
+#[test]
+fn recover_is_a_word_that_stands_alone_at_a_run() {
+    says(
+        "checkpoint",
+        "recover",
+        &["`recover` belongs to a run: name it, as in `#[checkpoint(run = \"import\", recover)]`"],
+    );
+    says("checkpoint", "run = \"r\", recover = true", &["`recover` stands alone: `#[checkpoint(run = .., recover)]`"]);
+    says("checkpoint", "run = \"r\", recover, recover", &["`recover` is given twice"]);
+    says("retry", "max_attempts = 3, recover", &["expected a value: `recover = ..`"]);
+    let pattern = mistakes("checkpoint", "run = \"r\", recover", "async fn f((a, b): (u8, u8)) -> R { x }").0;
+    let why = "the arguments of a run that goes on by itself are recorded by their names: give this one a plain name";
+    assert_eq!(pattern, [why]);
+}
+
+#[test]
 fn without_the_feature_there_is_one_error_and_no_state() {
     let item = "#[retry] async fn f(state: &mut Saved<Progress>, n: u8) -> R { state.x(n) }";
     let (found, _) = mistakes("checkpoint_without_feature", "run = \"r\", nonsense", item);

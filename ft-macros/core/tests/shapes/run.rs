@@ -25,3 +25,13 @@ fn blocking(state: &mut ft_runtime::Saved<Progress>) -> Result<Report, IndexErro
     state.mark_blocking()?;
     Ok(state.report())
 }
+
+#[checkpoint(run = format!("bill-{id}"), recover, version = 3)]
+async fn recovered(id: u32, order: &Order, note: &str, rows: &[Row]) -> Result<Receipt, ShopError> {
+    charge(order).await
+}
+
+#[checkpoint(run = "nightly", recover)]
+fn recovered_blocking(state: &mut Saved<Progress>) -> Result<Report, IndexError> {
+    Ok(state.report())
+}

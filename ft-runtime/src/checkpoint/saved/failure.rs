@@ -10,10 +10,10 @@ use crate::checkpoint::error::{CheckpointError, StoreError};
 use crate::checkpoint::ticket::Ticket;
 use crate::sync::lock;
 
-/// A save that failed, until somebody has been told. It does not hold the store: a write that is under way must not keep
+/// A save that failed, until somebody has been told; or a run that is to stop. It does not hold the store: a write that is under way must not keep
 /// it open.
 #[derive(Debug, Default)]
-pub(super) struct Failure {
+pub(in crate::checkpoint) struct Failure {
     untold: AtomicBool,
     error: Mutex<Option<StoreError>>,
 }
@@ -32,11 +32,17 @@ impl Failure {
         }
     }
 
+    /// Lets the next mark look up.
+    pub(in crate::checkpoint) fn alarm(&self) {
+        self.untold.store(true, Ordering::Release);
+    }
+
     /// The failure that nobody has been told of.
     pub(super) fn tell(&self) -> Result<(), CheckpointError> {
         if !self.untold.swap(false, Ordering::Acquire) {
             return Ok(());
         }
+        // There may be none: the alarm says only that there is something to look at.
         lock(&self.error).take().map_or(Ok(()), |error| Err(error.into()))
     }
 }

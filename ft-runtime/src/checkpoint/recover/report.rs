@@ -1,0 +1,141 @@
+//! What a recovery found.
+
+use std::fmt;
+
+use crate::checkpoint::error::CheckpointError;
+use crate::checkpoint::record::RunRecord;
+
+/// What a [recovery](super::Recovery) has found and done at its first look. It prints as a few lines.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Recovered {
+    /// The runs that are started, in the order in which they are: not all of them at once.
+    pub started: Vec<String>,
+    /// The runs that are left as they are, and why.
+    pub left: Vec<LeftRun>,
+    /// There are more than it has looked at: recover again, or keep watching.
+    pub more: bool,
+    pub(super) driver: tokio::task::JoinHandle<()>,
+}
+
+impl Recovered {
+    /// Waits until the runs that were started have ended, in whatever way. While it [watches](super::Recovery::keep_watching),
+    /// that is when the process shuts down.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the runs go on.
+    pub async fn ended(&mut self) {
+        // A panic is in the task of its run; the driver has none of its own.
+        let _ = (&mut self.driver).await;
+    }
+}
+
+/// A run that nobody executes, and that was not started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LeftRun {
+    /// The run.
+    pub run: String,
+    /// The function that it belongs to.
+    pub function: String,
+    /// Why it was not started.
+    pub why: WhyLeft,
+}
+
+impl LeftRun {
+    pub(super) fn new(record: &RunRecord, why: WhyLeft) -> Self {
+        Self { run: record.run.clone(), function: record.function.clone(), why }
+    }
+}
+
+/// Why a run was not started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhyLeft {
+    /// No function of this name is registered in this program, and there is no factory for it.
+    NoFactory,
+    /// Several functions of this name and version are registered in this program.
+    Ambiguous {
+        /// The modules that they stand in.
+        modules: Vec<&'static str>,
+    },
+    /// Another version of the code started it.
+    OtherVersion {
+        /// That version.
+        recorded: u32,
+        /// Those of this program.
+        now: Vec<u32>,
+    },
+    /// Nothing was recorded to start it with: it was started by code that did not say `recover` yet.
+    NoInputs,
+    /// What was recorded to start it with cannot be read.
+    BadInputs(CheckpointError),
+    /// It died too often without getting any further.
+    Parked {
+        /// How often it was recovered in vain.
+        recoveries: u32,
+    },
+}
+
+impl WhyLeft {
+    /// The stable lower-case name of the reason, as events print it.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::NoFactory => "no_factory",
+            Self::Ambiguous { .. } => "ambiguous",
+            Self::OtherVersion { .. } => "other_version",
+            Self::NoInputs => "no_inputs",
+            Self::BadInputs(_) => "bad_inputs",
+            Self::Parked { .. } => "parked",
+        }
+    }
+}
+
+impl fmt::Display for Recovered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} runs go on, {} are left", self.started.len(), self.left.len())?;
+        if self.more {
+            f.write_str(", and there are more")?;
+        }
+        self.left.iter().try_for_each(|left| write!(f, "\n  {left}"))
+    }
+}
+
+impl fmt::Display for LeftRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "run `{}` of `{}`: {}", self.run, self.function, self.why)
+    }
+}
+
+impl fmt::Display for WhyLeft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoFactory => f.write_str(
+                "nothing in this program starts it; write `recover` at its function, give a factory, or call it",
+            ),
+            Self::Ambiguous { modules } => write!(
+                f,
+                "several functions have its name (in {}); give each a name of its own (`name = \"..\"`)",
+                modules.join(", ")
+            ),
+            Self::OtherVersion { recorded, now } => {
+                let now: Vec<_> = now.iter().map(u32::to_string).collect();
+                write!(
+                    f,
+                    "version {recorded} of its code started it, and this program has version {}; a process with version {recorded} goes on with it",
+                    now.join(", ")
+                )
+            }
+            Self::NoInputs => {
+                f.write_str("its arguments were not recorded when it was started; call it, or give a factory")
+            }
+            Self::BadInputs(error) => error.fmt(f),
+            Self::Parked { recoveries } => write!(
+                f,
+                "parked after {recoveries} recoveries in vain; find out what ends its process, then let it go on with Store::resume, or cancel it"
+            ),
+        }
+    }
+}
