@@ -119,8 +119,9 @@ pub use self::inside::{IdempotencyKey, idempotency_key};
 pub use self::keys::Keys;
 pub use self::policy::{Again, Checkpoint, Every};
 pub use self::record::{
-    Abandoned, Appended, Claim, Claimed, Collected, Excess, Filter, Finish, Forgotten, Fork, Gc, Granted, Lease, Left,
-    Newest, Renewed, RunRecord, RunStatus, SaveState, StateRecord, Step, StepRecord, UnixMillis,
+    Abandoned, Appended, Claim, Claimed, Collected, Excess, Filter, Finding, Finish, Forgotten, Fork, Gc, Granted,
+    Holder, Import, Lease, Left, Newest, Renewed, RunCopy, RunRecord, RunStatus, SaveState, StateRecord, Step,
+    StepRecord, UnixMillis,
 };
 pub use self::run::{RunCall, RunSession};
 pub use self::saved::Saved;

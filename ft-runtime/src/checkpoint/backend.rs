@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::error::StoreError;
 use super::record::{
-    Abandoned, Appended, Claim, Claimed, Collected, Filter, Finish, Fork, Gc, Lease, Left, Renewed, RunRecord,
-    SaveState, StateRecord, Step, StepRecord, UnixMillis,
+    Abandoned, Appended, Claim, Claimed, Collected, Filter, Finding, Finish, Fork, Gc, Holder, Import, Lease, Left,
+    Renewed, RunCopy, RunRecord, SaveState, StateRecord, Step, StepRecord, UnixMillis,
 };
 use super::ticket::Ticket;
 
@@ -110,4 +111,41 @@ pub trait Backend: Send + Sync + fmt::Debug {
 
     /// Deletes runs by age and number. One that a living owner executes stays.
     fn gc(&self, gc: Gc) -> Ticket<Collected>;
+
+    /// Those of the named runs that a living owner executes.
+    fn holders(&self, runs: Vec<String>) -> Ticket<Vec<Holder>> {
+        let _ = runs;
+        unsupported(self.url(), "saying which owners live")
+    }
+
+    /// The stored versions of every state of a run: by name, and for each name the newest first.
+    fn saved(&self, run: &str) -> Ticket<Vec<StateRecord>> {
+        let _ = run;
+        unsupported(self.url(), "listing saved states")
+    }
+
+    /// All that is recorded of a run, read at one moment; `None` if there is no such run.
+    fn export(&self, run: &str) -> Ticket<Option<RunCopy>> {
+        let _ = run;
+        unsupported(self.url(), "reading a run at one moment")
+    }
+
+    /// Puts a copy of a run in, for somebody to claim: never over one that is there
+    /// ([`StoreError::RunExists`]), and nothing that is damaged ([`StoreError::NotImported`]).
+    fn import(&self, import: Import) -> Ticket<RunRecord> {
+        let _ = import;
+        unsupported(self.url(), "importing a run")
+    }
+
+    /// Checks the store below its runs: its own structure, what is there without a run, rows that make no sense. The
+    /// values of the runs are checked by [`RunCopy::findings`].
+    fn verify(&self) -> Ticket<Vec<Finding>> {
+        unsupported(self.url(), "checking the store")
+    }
+}
+
+/// The answer of a store that does not do what only tools ask for.
+fn unsupported<T>(store: &str, doing: &'static str) -> Ticket<T> {
+    let reason = "this kind of store does not do it".into();
+    Ticket::ready(Err(StoreError::Failed { store: store.to_owned(), doing, reason }))
 }

@@ -31,6 +31,16 @@ pub enum StoreError {
         /// What the operating system said.
         reason: String,
     },
+    /// There is no store at this place, and none was to be made.
+    NoStore {
+        /// The place.
+        url: String,
+    },
+    /// The store was opened to be looked at, and was asked to change something.
+    ReadOnly {
+        /// The store.
+        store: String,
+    },
     /// The file holds something that is not an SQLite database.
     NotADatabase {
         /// The file.
@@ -50,6 +60,15 @@ pub enum StoreError {
         /// The schema version found.
         found: u32,
         /// The newest one this build reads.
+        supported: u32,
+    },
+    /// The store has the tables of an earlier ft, and was to be opened as it is.
+    OlderSchema {
+        /// The file.
+        path: PathBuf,
+        /// The schema version found.
+        found: u32,
+        /// The one that this build works with.
         supported: u32,
     },
     /// The store has the tables of an earlier ft, and is used by processes that write as that one did.
@@ -176,6 +195,13 @@ pub enum StoreError {
         /// The run.
         run: String,
     },
+    /// The copy of a run cannot be put into a store.
+    NotImported {
+        /// The run.
+        run: String,
+        /// What is wrong with the copy.
+        reason: String,
+    },
     /// The name of a run to be made cannot be used.
     BadName {
         /// The name, cut if it is long.
@@ -231,6 +257,13 @@ impl fmt::Display for StoreError {
                 "the store {} cannot be written: {reason}; make it writable, or choose another place with FT_STORE=sqlite:PATH",
                 path.display()
             ),
+            Self::NoStore { url } => write!(
+                f,
+                "there is no store at `{url}`, and none was made; a program makes its store when it starts its first run: look for the place it uses (FT_STORE, or `.ft/ft.db` in its working directory)"
+            ),
+            Self::ReadOnly { store } => {
+                write!(f, "the store {store} was opened to be read only; open it with Store::open to change something")
+            }
             Self::NotADatabase { path } => write!(
                 f,
                 "{} is not an SQLite database and was left as it is; move it away, or choose another place with FT_STORE=sqlite:PATH",
@@ -249,6 +282,11 @@ impl fmt::Display for StoreError {
             Self::NewerSchema { path, found, supported } => write!(
                 f,
                 "{} was written by a newer ft (schema {found}, this one reads up to {supported}) and was left as it is; update ft, or choose another store",
+                path.display()
+            ),
+            Self::OlderSchema { path, found, supported } => write!(
+                f,
+                "{} has the tables of an earlier ft (schema {found}, this one works with {supported}) and was left as it is; use the version that the program uses, or start the program with this one, which brings it up to date",
                 path.display()
             ),
             Self::OlderSchemaInUse { path, found, supported, living } => write!(
@@ -317,6 +355,9 @@ impl fmt::Display for StoreError {
                 write!(f, "there is no step `{step}` in run `{run}`; its recorded steps are in Store::steps")
             }
             Self::RunExists { run } => write!(f, "run `{run}` is there already; choose another name, or delete it"),
+            Self::NotImported { run, reason } => {
+                write!(f, "run `{run}` was not imported: {reason}; export it again from the store that it stands in")
+            }
             Self::BadName { name: _, reason } => f.write_str(reason),
             Self::Unreadable { run: _, step: _, reason } => write!(f, "nothing was copied: {reason}"),
             Self::BadKeys { from, reason } => write!(f, "the keys in {from} cannot be used: {reason}"),

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::backend::Backend;
 use super::error::StoreError;
 use super::record::{
-    Abandoned, Appended, Claim, Claimed, Collected, Filter, Finish, Fork, Gc, Granted, Lease, Left, Renewed, RunRecord,
-    RunStatus, SaveState, StateRecord, Step, StepRecord, UnixMillis, millis,
+    Abandoned, Appended, Claim, Claimed, Collected, Filter, Finding, Finish, Fork, Gc, Granted, Holder, Import, Lease,
+    Left, Renewed, RunCopy, RunRecord, RunStatus, SaveState, StateRecord, Step, StepRecord, UnixMillis, millis,
 };
 use super::ticket::{Reply, Ticket, ticket};
 
@@ -244,6 +244,37 @@ impl Backend for Memory {
     fn gc(&self, gc: Gc) -> Ticket<Collected> {
         Ticket::ready(Ok(self.lock().gc(&gc)))
     }
+
+    fn holders(&self, runs: Vec<String>) -> Ticket<Vec<Holder>> {
+        let shared = self.lock();
+        let held = runs.into_iter().filter_map(|run| Some(Holder::new(&*run, shared.living_owner(&run)?)));
+        Ticket::ready(Ok(held.collect()))
+    }
+
+    fn saved(&self, run: &str) -> Ticket<Vec<StateRecord>> {
+        let shared = self.lock();
+        Ticket::ready(Ok(shared.runs.get(run).map(Run::saved).unwrap_or_default()))
+    }
+
+    fn export(&self, run: &str) -> Ticket<Option<RunCopy>> {
+        let shared = self.lock();
+        Ticket::ready(Ok(shared.runs.get(run).map(|run| RunCopy {
+            run: run.record.clone(),
+            steps: run.steps.clone(),
+            states: run.saved(),
+            input: run.input.clone(),
+            output: run.output.clone(),
+        })))
+    }
+
+    fn import(&self, import: Import) -> Ticket<RunRecord> {
+        Ticket::ready(self.lock().import(&import))
+    }
+
+    fn verify(&self) -> Ticket<Vec<Finding>> {
+        // There is nothing below the runs.
+        Ticket::ready(Ok(Vec::new()))
+    }
 }
 
 impl Shared {
@@ -412,6 +443,21 @@ impl Shared {
         self.runs.insert(fork.into.clone(), run);
         Ok(record)
     }
+
+    fn import(&mut self, import: &Import) -> Result<RunRecord, StoreError> {
+        import.check()?;
+        if self.runs.contains_key(&import.into) {
+            return Err(StoreError::RunExists { run: import.into.clone() });
+        }
+        let token = self.token.max(import.last_token()) + 1;
+        let RunCopy { run: record, steps, mut states, input, output } = import.settled(token)?;
+        // Kept oldest first.
+        states.reverse();
+        let places = steps.iter().enumerate().map(|(place, step)| (Arc::clone(&step.key), place)).collect();
+        self.token = token;
+        self.runs.insert(import.into.clone(), Run { record: record.clone(), input, output, steps, places, states });
+        Ok(record)
+    }
 }
 
 impl Run {
@@ -424,6 +470,12 @@ impl Run {
             places: HashMap::new(),
             states: Vec::new(),
         }
+    }
+
+    fn saved(&self) -> Vec<StateRecord> {
+        let mut states: Vec<StateRecord> = self.states.iter().rev().cloned().collect();
+        states.sort_by(|a, b| a.name.cmp(&b.name));
+        states
     }
 
     /// Says that the run was recorded in; within the hour it is left at that.

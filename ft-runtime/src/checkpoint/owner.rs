@@ -4,11 +4,14 @@
 //! would lie across containers and are reused; a lock is neither.
 
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
+
+/// As much of what a process calls itself is read, in bytes.
+const MAX_PROCESS: u64 = 256;
 
 /// This process start, alive as long as the value is.
 #[derive(Debug)]
@@ -26,11 +29,13 @@ impl Owner {
         loop {
             let id = fresh_id();
             let path = directory.join(&id);
-            let file = File::create_new(&path)?;
+            let mut file = File::create_new(&path)?;
             // Between its creation and its lock, a sweep may have taken the file for a dead owner's and removed it.
             // Once it is locked and still there, nobody else can remove it.
             match file.try_lock() {
                 Ok(()) if path.try_exists()? => {
+                    // For people; nothing is decided by it.
+                    let _ = file.write_all(this_process().as_bytes());
                     return Ok(Self { id, path, _file: file });
                 }
                 Ok(()) | Err(TryLockError::WouldBlock) => {}
@@ -64,6 +69,23 @@ pub(crate) fn is_alive(directory: &Path, id: &str) -> io::Result<bool> {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// What the process of an owner calls itself, for people to read.
+pub(crate) fn process(directory: &Path, id: &str) -> Option<String> {
+    let mut name = Vec::new();
+    File::open(directory.join(id)).ok()?.take(MAX_PROCESS).read_to_end(&mut name).ok()?;
+    let name: String = String::from_utf8_lossy(&name).chars().filter(|c| !c.is_control()).collect();
+    Some(name).filter(|name| !name.is_empty())
+}
+
+fn this_process() -> String {
+    let id = std::process::id();
+    let program = std::env::current_exe().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    match program {
+        Some(program) => format!("process {id} ({program})"),
+        None => format!("process {id}"),
     }
 }
 

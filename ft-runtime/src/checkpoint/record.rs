@@ -4,6 +4,8 @@
 
 mod abandoned;
 mod claim;
+mod copy;
+mod finding;
 mod fork;
 mod retention;
 mod run;
@@ -15,9 +17,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub use self::abandoned::{Abandoned, Left};
 pub use self::claim::{Claim, Claimed, Granted};
 pub(crate) use self::claim::{KEEP_UNFINISHED, MAX_RECOVERIES};
+pub use self::copy::{Import, RunCopy};
+pub use self::finding::Finding;
 pub use self::fork::Fork;
 pub use self::retention::{Collected, Excess, Forgotten, Gc};
-pub use self::run::{RunRecord, RunStatus};
+pub use self::run::{Holder, RunRecord, RunStatus};
 pub use self::states::{Newest, SaveState, StateRecord};
 use super::fingerprint::InputHash;
 

@@ -9,6 +9,7 @@ pub(super) mod callers;
 mod mark;
 mod mounts;
 mod queue;
+mod read_only;
 mod reader;
 mod requests;
 mod schema;
@@ -26,22 +27,26 @@ use std::thread::{self, JoinHandle};
 
 use self::mark::Mark;
 use self::queue::Queue;
+pub(crate) use self::read_only::ReadOnly;
 use self::reader::Reads;
 use self::requests::{Ask, Job, Look};
 use self::values::{Files, Values};
 use self::writer::{Writer, poison};
+use rusqlite::Connection;
+
 use super::backend::Backend;
 use super::error::StoreError;
 use super::owner::Owner;
 use super::record::{
-    Abandoned, Appended, Claim, Claimed, Collected, Filter, Finish, Fork, Gc, Lease, Left, Renewed, RunRecord,
-    SaveState, StateRecord, Step, StepRecord, UnixMillis,
+    Abandoned, Appended, Claim, Claimed, Collected, Filter, Finding, Finish, Fork, Gc, Holder, Import, Lease, Left,
+    Renewed, RunCopy, RunRecord, SaveState, StateRecord, Step, StepRecord, UnixMillis,
 };
 use super::ticket::{Ticket, ticket};
 
 /// This process's handle to an SQLite store.
 pub(crate) struct Sqlite {
     url: String,
+    path: PathBuf,
     owner: String,
     /// Values above this many bytes get a file of their own.
     beside: Arc<AtomicU64>,
@@ -54,26 +59,40 @@ pub(crate) struct Sqlite {
 impl Sqlite {
     /// Opens a store, or joins the handle that this process has open already: one writer and one owner for each file.
     pub(crate) fn open(path: &Path) -> Result<Arc<Self>, StoreError> {
+        Self::join(&prepare(path)?, Self::open_as_new_owner)
+    }
+
+    /// As [`open`](Self::open), a store that is there and stays as it is.
+    pub(crate) fn open_existing(path: &Path) -> Result<Arc<Self>, StoreError> {
+        Self::join(&existing(path)?, |path| Self::enter(path, schema::connect_existing(path)?))
+    }
+
+    /// The handle that this process has open already, or a new one.
+    fn join(path: &Path, open_new: impl FnOnce(&Path) -> Result<Self, StoreError>) -> Result<Arc<Self>, StoreError> {
         static OPEN: Mutex<Option<HashMap<PathBuf, Weak<Sqlite>>>> = Mutex::new(None);
 
-        let path = prepare(path)?;
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         let open = open.get_or_insert_default();
-        if let Some(store) = open.get(&path).and_then(Weak::upgrade) {
+        if let Some(store) = open.get(path).and_then(Weak::upgrade) {
             return Ok(store);
         }
         open.retain(|_, store| store.strong_count() > 0);
-        let store = Arc::new(Self::open_as_new_owner(&path)?);
-        open.insert(path, Arc::downgrade(&store));
+        let store = Arc::new(open_new(path)?);
+        open.insert(path.to_owned(), Arc::downgrade(&store));
         Ok(store)
     }
 
     /// Opens a store as another process would.
     pub(crate) fn open_as_new_owner(path: &Path) -> Result<Self, StoreError> {
         let path = prepare(path)?;
-        let owners = beside(&path, ".owners");
         mark::refuse_emptied(&beside(&path, ".mark"), &path)?;
-        let mut connection = schema::connect(&path, &owners)?;
+        let connection = schema::connect(&path, &beside(&path, ".owners"))?;
+        Self::enter(&path, connection)
+    }
+
+    /// Enters a store that is open as a new owner.
+    fn enter(path: &Path, mut connection: Connection) -> Result<Self, StoreError> {
+        let (path, owners) = (path.to_owned(), beside(path, ".owners"));
         // A log that has lost something stays as it is.
         let mark = match Mark::open(beside(&path, ".mark"), &path, &connection) {
             Ok(mark) => mark,
@@ -82,7 +101,7 @@ impl Sqlite {
                 return Err(error);
             }
         };
-        let owner = enter(&mut connection, &path, &owners)?;
+        let owner = enter_owners(&mut connection, &path, &owners)?;
         // The names of the database and its log must survive a power cut as well as what is in them.
         sync_directory(&path)?;
 
@@ -94,19 +113,12 @@ impl Sqlite {
         let directory = beside(&path, ".values");
         let values = Values::new(directory.clone(), Arc::clone(&beside_above), &id);
         let writer = Writer::new(connection, mark, path.clone(), owners, owner, values, Arc::clone(&queue));
-        let mut store = Self { url, owner: id, beside: beside_above, queue, reads, reader: None, writer: None };
-        store.writer = Some(store.start("ft-store", move || writer.run())?);
+        let (beside, at) = (beside_above, path.clone());
+        let mut store = Self { url, path, owner: id, beside, queue, reads, reader: None, writer: None };
+        store.writer = Some(start(&store.url, "ft-store", move || writer.run())?);
         let reads = Arc::clone(&store.reads);
-        store.reader = Some(store.start("ft-store-read", move || reads.run(&path, &Files::new(directory)))?);
+        store.reader = Some(start(&store.url, "ft-store-read", move || reads.run(&at, &Files::new(directory)))?);
         Ok(store)
-    }
-
-    fn start(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
-        thread::Builder::new().name(name.into()).spawn(work).map_err(|error| StoreError::Failed {
-            store: self.url.clone(),
-            doing: "starting its threads",
-            reason: error.to_string(),
-        })
     }
 
     /// Makes the next commit of this handle fail, as a full or broken disk would.
@@ -238,6 +250,26 @@ impl Backend for Sqlite {
     fn gc(&self, gc: Gc) -> Ticket<Collected> {
         self.ask(gc)
     }
+
+    fn holders(&self, runs: Vec<String>) -> Ticket<Vec<Holder>> {
+        self.look(requests::Holders { runs, path: self.path.clone(), owners: beside(&self.path, ".owners") })
+    }
+
+    fn saved(&self, run: &str) -> Ticket<Vec<StateRecord>> {
+        self.look(requests::Saved(run.to_owned()))
+    }
+
+    fn export(&self, run: &str) -> Ticket<Option<RunCopy>> {
+        self.look(requests::Export(run.to_owned()))
+    }
+
+    fn import(&self, import: Import) -> Ticket<RunRecord> {
+        self.ask(import)
+    }
+
+    fn verify(&self) -> Ticket<Vec<Finding>> {
+        self.look(requests::Verify { path: self.path.clone(), mark: beside(&self.path, ".mark") })
+    }
 }
 
 impl Drop for Sqlite {
@@ -249,6 +281,14 @@ impl Drop for Sqlite {
         self.queue.close();
         join(self.writer.take());
     }
+}
+
+fn start(store: &str, name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    thread::Builder::new().name(name.into()).spawn(work).map_err(|error| StoreError::Failed {
+        store: store.to_owned(),
+        doing: "starting its threads",
+        reason: error.to_string(),
+    })
 }
 
 /// Waits for a thread of the store. Waking a task can drop the last handle on such a thread, which then ends by itself.
@@ -288,6 +328,16 @@ fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
     }
 }
 
+/// The one absolute path of a database that is there.
+fn existing(path: &Path) -> Result<PathBuf, StoreError> {
+    let path = path.canonicalize().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => StoreError::NoStore { url: format!("sqlite:{}", path.display()) },
+        _ => StoreError::NotWritable { path: path.to_owned(), reason: error.to_string() },
+    })?;
+    mounts::refuse_network(&path)?;
+    Ok(path)
+}
+
 /// Creates what is missing and syncs each directory that got a new entry.
 fn create_directories(path: &Path) -> io::Result<()> {
     if path.is_dir() {
@@ -325,7 +375,7 @@ fn fsync(directory: &Path) -> io::Result<()> {
     }
 }
 
-fn enter(connection: &mut rusqlite::Connection, path: &Path, owners: &Path) -> Result<Owner, StoreError> {
+fn enter_owners(connection: &mut Connection, path: &Path, owners: &Path) -> Result<Owner, StoreError> {
     let transaction = schema::begin_known(connection, path)?;
     let owner = Owner::enter(owners).and_then(|owner| {
         super::owner::sweep(owners)?;

@@ -17,9 +17,11 @@ use super::keys::Keys;
 use super::memory::Memory;
 #[cfg(feature = "postgres")]
 use super::postgres::Postgres;
-use super::record::{Collected, Filter, Fork, Gc, RunRecord, StateRecord, StepRecord, unix_now};
+use super::record::{
+    Collected, Filter, Finding, Fork, Gc, Holder, Import, RunCopy, RunRecord, StateRecord, StepRecord, unix_now,
+};
 use super::sealing::Sealing;
-use super::sqlite::Sqlite;
+use super::sqlite::{ReadOnly, Sqlite};
 use super::ticket::Ticket;
 use super::url::without_password;
 use super::value::check_name;
@@ -82,20 +84,55 @@ impl Store {
     /// An unknown kind of URL; a path that cannot be written; a file that is no database, or another program's, or a
     /// newer ft's; a file system on which the database would not survive a power cut. What was there stays as it was.
     pub fn open(url: &str) -> Result<Self, StoreError> {
-        if url == "memory:" {
-            return Ok(Self::from_backend(Arc::new(Memory::new())));
+        match Kind::of(url)? {
+            Kind::Memory => Ok(Self::from_backend(Arc::new(Memory::new()))),
+            Kind::Sqlite(path) => Ok(Self::from_backend(Sqlite::open(path)?)),
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(url) => Ok(Self::from_backend(Postgres::open(url)?)),
         }
-        #[cfg(feature = "postgres")]
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return Ok(Self::from_backend(Postgres::open(url)?));
+    }
+
+    /// Opens a store that is there, as it is: what a tool wants. Nothing is created, and the tables of an earlier ft
+    /// are not brought up to date, since the program that uses them could then read them no more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoStore`], [`StoreError::OlderSchema`], and those of [`open`](Self::open).
+    pub fn open_existing(url: &str) -> Result<Self, StoreError> {
+        match Kind::of(url)? {
+            Kind::Memory => Err(StoreError::NoStore { url: url.to_owned() }),
+            Kind::Sqlite(path) => Ok(Self::from_backend(Sqlite::open_existing(path)?)),
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(url) => Ok(Self::from_backend(Postgres::open(url)?)),
         }
-        match url.strip_prefix("sqlite:") {
-            Some(path) => {
-                let path = path.strip_prefix("//").unwrap_or(path);
-                Ok(Self::from_backend(Sqlite::open(Path::new(path))?))
-            }
-            None => Err(StoreError::UnknownScheme { url: without_password(url) }),
+    }
+
+    /// As [`open_existing`](Self::open_existing), to look at it only: whatever would change something answers
+    /// [`StoreError::ReadOnly`]. It opens stores that have lost commits, too, which [`open`](Self::open) refuses.
+    ///
+    /// ```
+    /// use ft_runtime::checkpoint::{Store, StoreError};
+    ///
+    /// let nowhere = Store::open_read_only("sqlite:/nowhere/ft.db");
+    /// assert!(matches!(nowhere, Err(StoreError::NoStore { .. })));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`open_existing`](Self::open_existing).
+    pub fn open_read_only(url: &str) -> Result<Self, StoreError> {
+        match Kind::of(url)? {
+            Kind::Memory => Err(StoreError::NoStore { url: url.to_owned() }),
+            Kind::Sqlite(path) => Ok(Self::from_backend(Arc::new(ReadOnly::open(path)?))),
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(url) => Ok(Self::from_backend(Postgres::open(url)?)),
         }
+    }
+
+    /// The URL of the store that [`current`](Self::current) opens where none is in scope or installed.
+    #[must_use]
+    pub fn default_url() -> String {
+        env::var("FT_STORE").ok().filter(|url| !url.is_empty()).unwrap_or_else(|| DEFAULT_URL.into())
     }
 
     /// A store of your own making.
@@ -112,7 +149,8 @@ impl Store {
     #[cfg(feature = "zstd")]
     #[must_use]
     pub fn compress(self, compression: Compression) -> Self {
-        let sealing = Sealing { compression: Some(compression), ..(*self.sealing).clone() };
+        let mut sealing = (*self.sealing).clone();
+        sealing.compression = Some(compression);
         Self { sealing: Arc::new(sealing), ..self }
     }
 
@@ -121,7 +159,8 @@ impl Store {
     #[cfg(feature = "encryption")]
     #[must_use]
     pub fn encrypt(self, keys: Keys) -> Self {
-        let sealing = Sealing { keys: Some(keys), ..(*self.sealing).clone() };
+        let mut sealing = (*self.sealing).clone();
+        sealing.keys = Some(keys);
         Self { sealing: Arc::new(sealing), ..self }
     }
 
@@ -147,7 +186,7 @@ impl Store {
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let store = Store::open("memory:")?;
-    /// let run = Checkpoint::new().run("order-42").named("order").calls::<Result<u32, Error<String>>>();
+    /// let run = Checkpoint::new().run("order-42").named("order").calls::<Result<u32, Error<std::fmt::Error>>>();
     /// store.scope(run.run(async { Ok(7) })).await?;
     ///
     /// let sealed = store.output("order-42").await?.expect("it is finished");
@@ -190,8 +229,7 @@ impl Store {
             return Ok(store.clone());
         }
         // Opened under the lock: a second caller waits for this one instead of opening it too.
-        let url = env::var("FT_STORE").ok().filter(|url| !url.is_empty()).unwrap_or_else(|| DEFAULT_URL.into());
-        let store = Self::open(&url)?.with_keys(env::var("FT_STORE_KEY").ok())?;
+        let store = Self::open(&Self::default_url())?.with_keys(env::var("FT_STORE_KEY").ok())?;
         *installed = Some(store.clone());
         Ok(store)
     }
@@ -313,13 +351,61 @@ impl Store {
     /// [`StoreError::NoSuchStep`], [`StoreError::RunExists`] for `into`, [`StoreError::Unreadable`] for a step among those
     /// to be copied that is damaged or needs another key, and the store's errors.
     pub fn fork(&self, run: &str, from: &str, into: &str) -> Ticket<RunRecord> {
-        match check_name("run", into) {
+        match checked(into) {
             Ok(()) => self.backend.fork(Fork::new(run, from, into).sealed(&self.sealing)),
-            Err(error) => Ticket::ready(Err(StoreError::BadName {
-                name: into.chars().take(40).collect(),
-                reason: error.to_string(),
-            })),
+            Err(error) => Ticket::ready(Err(error)),
         }
+    }
+
+    /// Those of the named runs that a living owner executes. A run that is neither finished nor among them waits for
+    /// somebody: its process is gone, or nobody has called it again.
+    ///
+    /// # Errors
+    ///
+    /// The store's errors; also where it cannot be told.
+    pub fn holders(&self, runs: Vec<String>) -> Ticket<Vec<Holder>> {
+        self.backend.holders(runs)
+    }
+
+    /// The stored versions of every saved state of a run: by name, and for each name the newest first.
+    pub fn saved(&self, run: &str) -> Ticket<Vec<StateRecord>> {
+        self.backend.saved(run)
+    }
+
+    /// All that is recorded of a run, read at one moment; `None` if there is no such run.
+    pub fn export(&self, run: &str) -> Ticket<Option<RunCopy>> {
+        self.backend.export(run)
+    }
+
+    /// Puts a copy of a run into this store, for the next call of its function to go on with: under the id that it had,
+    /// or under another one.
+    ///
+    /// Under its own id it is the same run, and its steps make the same idempotency keys: do not let it go on in both
+    /// stores. Under another id they make others.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::RunExists`]: nothing is written over. [`StoreError::NotImported`] for a copy that is damaged, and
+    /// the store's errors.
+    pub fn import(&self, copy: RunCopy, into: Option<&str>) -> Ticket<RunRecord> {
+        let mut import = Import::new(copy).sealed(&self.sealing);
+        if let Some(into) = into {
+            import.into = into.to_owned();
+        }
+        match checked(&import.into) {
+            Ok(()) => self.backend.import(import),
+            Err(error) => Ticket::ready(Err(error)),
+        }
+    }
+
+    /// Checks the store below its runs: its own structure, what is there without a run, rows that make no sense. It goes
+    /// on beside running processes, and takes the time of reading all of it. [`RunCopy::findings`] checks a run.
+    ///
+    /// # Errors
+    ///
+    /// The store's errors, where it cannot be read at all.
+    pub fn verify(&self) -> Ticket<Vec<Finding>> {
+        self.backend.verify()
     }
 
     /// Deletes runs by age and number, and says which.
@@ -341,7 +427,7 @@ impl Store {
     }
 
     #[cfg(feature = "encryption")]
-    fn with_keys(self, keys: Option<String>) -> Result<Self, StoreError> {
+    pub(super) fn with_keys(self, keys: Option<String>) -> Result<Self, StoreError> {
         match keys.filter(|keys| !keys.is_empty()).map(|keys| keys.parse::<Keys>()) {
             None => Ok(self),
             Some(Ok(keys)) => Ok(self.encrypt(keys)),
@@ -351,7 +437,7 @@ impl Store {
 
     /// Whoever gives a key must not get a store that is not encrypted.
     #[cfg(not(feature = "encryption"))]
-    fn with_keys(self, keys: Option<String>) -> Result<Self, StoreError> {
+    pub(super) fn with_keys(self, keys: Option<String>) -> Result<Self, StoreError> {
         match keys.filter(|keys| !keys.is_empty()) {
             None => Ok(self),
             Some(_) => Err(StoreError::BadKeys {
@@ -364,6 +450,36 @@ impl Store {
     fn context(&self) -> Context {
         Context::current().with_around(|around| around.store = Some(self.clone()))
     }
+}
+
+/// What a URL names.
+enum Kind<'a> {
+    Memory,
+    Sqlite(&'a Path),
+    #[cfg(feature = "postgres")]
+    Postgres(&'a str),
+}
+
+impl<'a> Kind<'a> {
+    fn of(url: &'a str) -> Result<Self, StoreError> {
+        if url == "memory:" {
+            return Ok(Self::Memory);
+        }
+        #[cfg(feature = "postgres")]
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self::Postgres(url));
+        }
+        match url.strip_prefix("sqlite:") {
+            Some(path) => Ok(Self::Sqlite(Path::new(path.strip_prefix("//").unwrap_or(path)))),
+            None => Err(StoreError::UnknownScheme { url: without_password(url) }),
+        }
+    }
+}
+
+/// Whether a run can be called that.
+fn checked(run: &str) -> Result<(), StoreError> {
+    check_name("run", run)
+        .map_err(|error| StoreError::BadName { name: run.chars().take(40).collect(), reason: error.to_string() })
 }
 
 impl fmt::Debug for Store {

@@ -28,7 +28,7 @@ impl Shared {
 
     pub(super) fn gc(&mut self, gc: &Gc) -> Collected {
         let mut doomed = Vec::new();
-        for status in RunStatus::ALL {
+        for status in RunStatus::ALL.into_iter().filter(|status| gc.only.is_none_or(|only| only == *status)) {
             let mut kind: Vec<&RunRecord> =
                 self.others("").filter(|run| run.status == status && run.run.starts_with(&gc.prefix)).collect();
             kind.sort_by(|a, b| (b.updated_at, &b.run).cmp(&(a.updated_at, &a.run)));

@@ -23,9 +23,9 @@ pub struct Fork {
     sealing: Relocating,
 }
 
-/// The keys that a fork needs: equal to all others, since they are none of what is asked for.
+/// The keys that a fork or an import needs: equal to all others, since they are none of what is asked for.
 #[derive(Clone, Default)]
-struct Relocating(Arc<Sealing>);
+pub(super) struct Relocating(pub(super) Arc<Sealing>);
 
 impl PartialEq for Relocating {
     fn eq(&self, _: &Self) -> bool {

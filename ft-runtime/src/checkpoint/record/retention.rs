@@ -33,6 +33,8 @@ use super::{RunRecord, RunStatus, UnixMillis, millis, unix_now};
 pub struct Gc {
     /// Only ids that start with this.
     pub prefix: String,
+    /// Only runs that stand here.
+    pub only: Option<RunStatus>,
     /// Only say what would go.
     pub dry_run: bool,
     /// At most so many at once (default 1000): a long transaction keeps everybody else waiting.
@@ -48,7 +50,7 @@ impl Gc {
     #[must_use]
     pub fn new() -> Self {
         let (older_than, at_most) = ([None; RunStatus::ALL.len()], [None; RunStatus::ALL.len()]);
-        Self { prefix: String::new(), dry_run: false, limit: 1000, at: unix_now(), older_than, at_most }
+        Self { prefix: String::new(), only: None, dry_run: false, limit: 1000, at: unix_now(), older_than, at_most }
     }
 
     /// Only runs whose ids start with this.
@@ -69,6 +71,12 @@ impl Gc {
     pub fn at_most(mut self, status: RunStatus, number: u32) -> Self {
         self.at_most[status as usize] = Some(number);
         self
+    }
+
+    /// Only runs that stand here, whatever else is asked for.
+    #[must_use]
+    pub fn only(self, status: RunStatus) -> Self {
+        Self { only: Some(status), ..self }
     }
 
     /// Only says what would go.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Claim, UnixMillis, millis};
+use super::{Claim, StateRecord, StepRecord, UnixMillis, millis};
 use crate::checkpoint::arguments::Arguments;
+use crate::checkpoint::envelope::Place;
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,7 +21,8 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
-    pub(crate) const ALL: [Self; 4] = [Self::Running, Self::Finished, Self::Cancelled, Self::Parked];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Running, Self::Finished, Self::Cancelled, Self::Parked];
 
     /// The name that stands in the store.
     #[must_use]
@@ -33,7 +35,9 @@ impl RunStatus {
         }
     }
 
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
+    /// The status of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == name)
     }
 }
@@ -116,6 +120,37 @@ impl RunRecord {
         }
     }
 
+    /// Where the value of a step of this run stands: what [`Envelope::parse`](crate::checkpoint::envelope::Envelope::parse)
+    /// asks for.
+    #[must_use]
+    pub fn place_of_step<'a>(&'a self, step: &'a StepRecord) -> Place<'a> {
+        Place::Step { incarnation: self.incarnation, run: &self.run, key: &step.key, input: step.input }
+    }
+
+    /// Where the value of a version of a saved state of this run stands.
+    #[must_use]
+    pub fn place_of_state<'a>(&'a self, state: &'a StateRecord) -> Place<'a> {
+        Place::State {
+            incarnation: self.incarnation,
+            run: &self.run,
+            name: &state.name,
+            type_name: &state.type_name,
+            generation: state.generation,
+        }
+    }
+
+    /// Where the recorded arguments of this run stand.
+    #[must_use]
+    pub fn place_of_input(&self) -> Place<'_> {
+        Place::Input { run: &self.run }
+    }
+
+    /// Where the output of this run stands.
+    #[must_use]
+    pub fn place_of_output(&self) -> Place<'_> {
+        Place::Output { run: &self.run }
+    }
+
     /// Whether its time is over, if nobody executes it.
     pub(crate) fn is_over(&self, now: UnixMillis) -> bool {
         let over = match self.finished_at {
@@ -123,5 +158,25 @@ impl RunRecord {
             None => Some(self.updated_at.saturating_add(millis(self.keep_unfinished))),
         };
         over.is_some_and(|at| at <= now)
+    }
+}
+
+/// A run that a living owner executes, and what is known of that owner.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Holder {
+    /// The run.
+    pub run: String,
+    /// The owner: one process start.
+    pub owner: String,
+    /// What the process calls itself, such as `process 4711 (orders)`; numbers of processes mean something on their host,
+    /// and in their container, only.
+    pub process: Option<String>,
+}
+
+impl Holder {
+    /// A run and its living owner, of whose process nothing is known.
+    pub fn new(run: impl Into<String>, owner: impl Into<String>) -> Self {
+        Self { run: run.into(), owner: owner.into(), process: None }
     }
 }

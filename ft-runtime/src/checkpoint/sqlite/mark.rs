@@ -116,6 +116,13 @@ pub(super) fn refuse_emptied(mark: &Path, database: &Path) -> Result<(), StoreEr
     Err(StoreError::CommitsLost { path, mark, acknowledged: acknowledged(), found: 0 })
 }
 
+/// Whether a database holds all that was acknowledged, without touching its mark.
+pub(super) fn look(path: &Path, database: &Path, connection: &Connection) -> Result<(), StoreError> {
+    // First the mark, then the database: another process may commit in between. Without a mark nothing is known.
+    let marked = File::open(path).ok().and_then(|mut file| read(&mut file));
+    refuse_loss(marked, &counted(connection, database)?, database, path)
+}
+
 /// Counts one more commit, in its transaction.
 pub(super) fn count(db: &Connection) -> rusqlite::Result<u64> {
     let commits: i64 = db

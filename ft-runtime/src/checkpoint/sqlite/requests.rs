@@ -2,11 +2,14 @@
 
 mod abandoned;
 mod claim;
+mod holders;
 mod operate;
 mod retention;
 mod runs;
 mod states;
 mod steps;
+mod verify;
+mod whole;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -15,10 +18,13 @@ use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 
 pub(super) use self::abandoned::Release;
+pub(super) use self::holders::Holders;
 pub(super) use self::operate::{Cancel, Resume};
 pub(super) use self::runs::{Delete, Input, Output};
-pub(super) use self::states::{Save, States};
+pub(super) use self::states::{Save, Saved, States};
 pub(super) use self::steps::{Append, Steps};
+pub(super) use self::verify::Verify;
+pub(super) use self::whole::Export;
 use super::values::{Files, Pointer, Values};
 use super::writer::Hands;
 use crate::checkpoint::error::StoreError;

@@ -105,13 +105,7 @@ enum Found {
 /// refuses what is not ours or not safe.
 pub(super) fn connect(path: &Path, owners: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let open = || -> rusqlite::Result<Connection> {
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.set_prepared_statement_cache_capacity(64);
-        Ok(connection)
-    };
-    let mut connection = open().map_err(|error| explain(error, path, "opening it"))?;
+    let mut connection = open_to_write(path, flags)?;
     // What is not ours is refused before anything is written, the switch to WAL included.
     let found = identify_at_rest(&mut connection, path)?;
     switch_to_wal(&connection).map_err(|error| explain(error, path, "switching to its write-ahead log"))?;
@@ -122,6 +116,40 @@ pub(super) fn connect(path: &Path, owners: &Path) -> Result<Connection, StoreErr
         Found::Current => {}
     }
     Ok(connection)
+}
+
+/// As [`connect`], to a store that is there with the tables of this version; any other is refused as it is.
+pub(super) fn connect_existing(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = open_to_write(path, flags)?;
+    must_be_current(&mut connection, path)?;
+    make_power_safe(&connection, path)?;
+    Ok(connection)
+}
+
+/// Opens a connection that cannot write, to a store that is there with the tables of this version.
+pub(super) fn connect_to_look(path: &Path) -> Result<Connection, StoreError> {
+    let mut connection = connect_to_read(path)?;
+    must_be_current(&mut connection, path)?;
+    Ok(connection)
+}
+
+fn must_be_current(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    match identify_at_rest(connection, path)? {
+        Found::Current => Ok(()),
+        Found::New => Err(StoreError::NoStore { url: format!("sqlite:{}", path.display()) }),
+        Found::Older(found) => Err(StoreError::OlderSchema { path: path.to_owned(), found, supported: SCHEMA }),
+    }
+}
+
+fn open_to_write(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    };
+    open().map_err(|error| explain(error, path, "opening it"))
 }
 
 /// Opens a connection that cannot write, to a store that is open already.

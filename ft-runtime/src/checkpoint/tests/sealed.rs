@@ -138,3 +138,22 @@ async fn a_compressing_handle_makes_the_store_smaller_and_others_read_it() {
     }
     assert!(stored[1] < stored[0] / 10, "{stored:?}");
 }
+
+#[tokio::test]
+async fn keys_are_taken_from_the_environments_text_and_a_bad_one_is_not_repeated() {
+    let text = format!("2:{},1:{}", "02".repeat(32), "01".repeat(32));
+    for world in World::all() {
+        work(&world.store().encrypt(keys()), false).await.unwrap_err();
+        work(&world.store().with_keys(Some(text.clone())).unwrap(), true).await.unwrap();
+        // Nothing is said, nothing is encrypted.
+        for nothing in [None, Some(String::new())] {
+            let plain = world.store().with_keys(nothing).unwrap();
+            assert!(matches!(refused(work(&plain, true).await), CheckpointError::KeyMissing { key: 2, .. }));
+        }
+    }
+    for bad in ["secret", "1:secret", "x:00", "plain", "1:5f5f", &format!("1:{}", "zz".repeat(32))] {
+        let error = Store::open("memory:").unwrap().with_keys(Some(bad.into())).unwrap_err().to_string();
+        assert!(error.contains("FT_STORE_KEY") && error.contains("64 hexadecimal digits"), "{error}");
+        assert!(!error.contains("secret") && !error.contains("zz"), "{error}");
+    }
+}

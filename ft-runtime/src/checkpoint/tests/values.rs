@@ -111,7 +111,8 @@ async fn the_limit_is_for_the_value_as_it_is_stored_and_may_be_off() {
 
 #[tokio::test]
 async fn a_missing_or_damaged_file_is_damage_that_names_it() {
-    let damages: [(fn(&PathBuf), &str); 3] = [
+    type Damage = fn(&PathBuf);
+    let damages: [(Damage, &str); 3] = [
         (|file| fs::remove_file(file).unwrap(), "is missing"),
         (|file| File::options().write(true).open(file).unwrap().set_len(7).unwrap(), "has 7 bytes and not 10"),
         (

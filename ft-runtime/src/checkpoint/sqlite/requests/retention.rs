@@ -91,12 +91,13 @@ impl Ask for Gc {
                 concat!(
                     "SELECT ",
                     run_columns!(),
-                    " FROM ft_run WHERE run >= ?1 AND substr(run, 1, length(?1)) = ?1 AND {}"
+                    " FROM ft_run WHERE run >= ?1 AND substr(run, 1, length(?1)) = ?1 ",
+                    "AND (?3 IS NULL OR status = ?3) AND {}"
                 ),
                 condition
             ))?;
             let mut chosen = 0;
-            for run in found.query_map(params![self.prefix, number], run_record)? {
+            for run in found.query_map(params![self.prefix, number, self.only.map(RunStatus::as_str)], run_record)? {
                 let run = run?;
                 if chosen > self.limit {
                     break;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, Rows, params};
+use rusqlite::{Connection, Row, Rows, params};
 
 use super::runs::touch;
 use super::{Ask, Executed, Look, count, fence, fenced, file_of, senseless, value};
@@ -110,18 +110,40 @@ impl Look for States {
             "SELECT name, generation, type_name, value, steps, token, version, recorded_at FROM ft_state ",
             "WHERE run = ?1 AND name = ?2 ORDER BY generation DESC"
         ))?
-        .query_map([&self.run, &self.name], |row| {
-            Ok(StateRecord {
-                name: row.get_ref(0)?.as_str()?.into(),
-                generation: count(row, 1)?,
-                type_name: row.get(2)?,
-                value: value(row, 3, files)?,
-                steps: count(row, 4)?,
-                token: count(row, 5)?,
-                version: row.get(6)?,
-                recorded_at: row.get(7)?,
-            })
-        })?
+        .query_map([&self.run, &self.name], |row| state_record(row, files))?
         .collect()
     }
+}
+
+/// Reads the versions of every state of a run.
+pub(in crate::checkpoint::sqlite) struct Saved(pub(in crate::checkpoint::sqlite) String);
+
+impl Look for Saved {
+    type Answer = Vec<StateRecord>;
+
+    fn look(&self, db: &Connection, files: &Files) -> rusqlite::Result<Vec<StateRecord>> {
+        saved_of(db, &self.0, files)
+    }
+}
+
+pub(super) fn saved_of(db: &Connection, run: &str, files: &Files) -> rusqlite::Result<Vec<StateRecord>> {
+    db.prepare_cached(concat!(
+        "SELECT name, generation, type_name, value, steps, token, version, recorded_at FROM ft_state ",
+        "WHERE run = ?1 ORDER BY name, generation DESC"
+    ))?
+    .query_map([run], |row| state_record(row, files))?
+    .collect()
+}
+
+fn state_record(row: &Row<'_>, files: &Files) -> rusqlite::Result<StateRecord> {
+    Ok(StateRecord {
+        name: row.get_ref(0)?.as_str()?.into(),
+        generation: count(row, 1)?,
+        type_name: row.get(2)?,
+        value: value(row, 3, files)?,
+        steps: count(row, 4)?,
+        token: count(row, 5)?,
+        version: row.get(6)?,
+        recorded_at: row.get(7)?,
+    })
 }
