@@ -9,7 +9,7 @@ use std::time::Instant;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use super::{PRODUCERS, Sample, VALUE};
+use super::{Sample, VALUE};
 
 /// A file that is appended to, and synced after each record.
 pub(super) fn append_and_sync(path: &Path) -> impl FnMut(usize) -> Sample + use<> {
@@ -49,6 +49,7 @@ type Request = (Vec<u8>, oneshot::Sender<()>);
 /// Many producers and one writer, which takes all that waits into one transaction.
 pub(super) fn group_commit(
     path: &Path,
+    producers: usize,
     runtime: &'static tokio::runtime::Runtime,
 ) -> impl FnMut(usize) -> Sample + use<> {
     let mut db = table(path);
@@ -82,10 +83,10 @@ pub(super) fn group_commit(
         };
         runtime.block_on(async {
             let began = Instant::now();
-            let producers: Vec<_> = (0..PRODUCERS).map(produce).map(tokio::spawn).collect();
+            let tasks: Vec<_> = (0..producers).map(produce).map(tokio::spawn).collect();
             let mut waits = Vec::new();
-            for producer in producers {
-                waits.extend(producer.await.expect("a producer"));
+            for task in tasks {
+                waits.extend(task.await.expect("a producer"));
             }
             Sample { took: began.elapsed(), waits }
         })

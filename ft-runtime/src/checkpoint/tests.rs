@@ -14,9 +14,9 @@ mod messages;
 mod migrated;
 mod migration;
 mod operate;
+mod oracle;
 #[cfg(feature = "postgres")]
 mod postgres;
-mod oracle;
 mod replay;
 mod retention;
 mod runs;
@@ -62,10 +62,10 @@ impl World {
         all
     }
 
-    /// One of each kind, on a disk that is none where there is such a thing: nothing there has to last.
+    /// One of each kind without a server, on a disk that is none where there is such a thing: nothing there has to last.
     fn in_memory() -> Vec<World> {
-        let worlds = [World::of(Kind::Memory(Memory::new())), World::sqlite()].into_iter();
-        worlds.map(|world| World { scratch: Scratch::in_memory(), ..world }).collect()
+        let kinds = [Kind::Memory(Memory::new()), Kind::Sqlite];
+        kinds.into_iter().map(|kind| World { kind, scratch: Scratch::in_memory() }).collect()
     }
 
     fn sqlite() -> World {

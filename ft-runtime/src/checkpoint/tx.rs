@@ -67,6 +67,7 @@
 //! - **Records stay** until [`sqlite::prune`] or [`postgres::prune`] deletes them. Not before the run is over: a step whose
 //!   record is gone is executed again. With the defaults no run is kept for longer than 97 days after its last step
 //!   ([`keep`](crate::Checkpoint::keep) and [`keep_unfinished`](crate::Checkpoint::keep_unfinished)).
+//! - **Its value is sealed as those in the store are**: compressed and encrypted, where the store is told to.
 //! - **In a step**, too, such a step is recorded, under the keys of both. Outside of a run it is a plain call.
 
 mod error;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::World;
+use super::{Kind, World};
 use crate::checkpoint::sqlite::{ReadOnly, Sqlite};
 use crate::checkpoint::{
     Backend, Checkpoint, Claim, Claimed, Filter, Finding, Gc, Lease, Left, RunCopy, RunStatus, Saved, Store,
@@ -121,7 +121,7 @@ async fn whoever_lives_holds_its_runs_and_whoever_has_died_does_not() {
             held.iter().map(|held| (&*held.run, &*held.owner)).collect::<Vec<_>>(),
             [("living", living.owner())]
         );
-        if world.memory.is_none() {
+        if matches!(world.kind, Kind::Sqlite) {
             let process = format!("process {} (", std::process::id());
             assert!(held[0].process.as_ref().unwrap().starts_with(&process), "{held:?}");
         }

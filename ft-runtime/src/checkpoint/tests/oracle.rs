@@ -17,6 +17,9 @@ use super::World;
 /// Operations of one sequence.
 const LENGTH: usize = 120;
 
+/// Sequences that are played on a server, too, which takes far longer; all of them where thousands are asked for.
+const ON_A_SERVER: u64 = 4;
+
 /// Sequences after which everything must have occurred, however few are asked for.
 const ENOUGH: u64 = 400;
 
@@ -80,9 +83,10 @@ fn oracle_all_stores_answer_alike_until_every_answer_has_occurred() {
     let mut seed = first;
     loop {
         let ops = sequence(&mut fastrand::Rng::with_seed(seed), LENGTH);
-        match play(&ops, World::in_memory) {
+        let served = seed - first < ON_A_SERVER || sequences > ENOUGH;
+        match play(&ops, served) {
             Ok(kinds) => occurred.extend(kinds),
-            Err(found) => panic!("{}", report(seed, shortest(&ops, found, World::in_memory))),
+            Err(found) => panic!("{}", report(seed, shortest(&ops, found, served))),
         }
         seed += 1;
         let missing: Vec<_> = KINDS.iter().filter(|kind| !occurred.contains(**kind)).collect();
@@ -93,27 +97,17 @@ fn oracle_all_stores_answer_alike_until_every_answer_has_occurred() {
     }
     let unknown: Vec<_> = occurred.iter().filter(|kind| !KINDS.contains(&kind.as_str())).collect();
     assert!(unknown.is_empty(), "answers that the list does not know: {unknown:?}");
-    println!("oracle: stores={} sequences={} answers={}", World::in_memory().len(), seed - first, occurred.len());
+    println!("oracle: stores={} sequences={} answers={}", worlds(true).len(), seed - first, occurred.len());
 }
 
-/// Fewer sequences, as every commit of a server is synced.
-#[cfg(feature = "postgres")]
-#[test]
-fn oracle_a_store_on_postgres_answers_as_the_one_in_memory() {
-    fn stores() -> Vec<World> {
-        let server = World::postgres("oracle_a_store_on_postgres_answers_as_the_one_in_memory");
-        World::in_memory().into_iter().take(1).chain(server).collect()
+/// All stores, those on a server if it may take its time; the first one is held against the others.
+fn worlds(served: bool) -> Vec<World> {
+    let mut worlds = World::in_memory();
+    if served {
+        worlds.extend(World::postgres("the oracle on Postgres"));
     }
-    for seed in 1..=4 {
-        let ops = sequence(&mut fastrand::Rng::with_seed(seed), LENGTH);
-        if let Err(found) = play(&ops, stores) {
-            panic!("{}", report(seed, shortest(&ops, found, stores)));
-        }
-    }
+    worlds
 }
-
-/// New stores of the kinds that are compared.
-type Stores = fn() -> Vec<World>;
 
 /// Where two stores parted: after which operation, and what each said.
 struct Parted {
@@ -122,8 +116,8 @@ struct Parted {
 }
 
 /// Plays a sequence on every store, and tells the kinds of answers that occurred.
-fn play(ops: &[Op], stores: Stores) -> Result<BTreeSet<String>, Parted> {
-    let mut actors: Vec<Actor> = stores().into_iter().map(Actor::new).collect();
+fn play(ops: &[Op], served: bool) -> Result<BTreeSet<String>, Parted> {
+    let mut actors: Vec<Actor> = worlds(served).into_iter().map(Actor::new).collect();
     let mut kinds = BTreeSet::new();
     for (at, op) in ops.iter().enumerate() {
         let said: Vec<(Vec<String>, String)> = actors.iter_mut().map(|actor| actor.answer(op)).collect();
@@ -136,7 +130,7 @@ fn play(ops: &[Op], stores: Stores) -> Result<BTreeSet<String>, Parted> {
 }
 
 /// Leaves out of a sequence whatever it parts without.
-fn shortest(ops: &[Op], parted: Parted, stores: Stores) -> (Vec<Op>, Parted) {
+fn shortest(ops: &[Op], parted: Parted, served: bool) -> (Vec<Op>, Parted) {
     let mut ops = ops[..=parted.at].to_vec();
     let mut parted = parted;
     let mut chunk = ops.len() / 2;
@@ -145,7 +139,7 @@ fn shortest(ops: &[Op], parted: Parted, stores: Stores) -> (Vec<Op>, Parted) {
         while from < ops.len() {
             let mut fewer = ops.clone();
             fewer.drain(from..(from + chunk).min(ops.len()));
-            match play(&fewer, stores) {
+            match play(&fewer, served) {
                 Err(found) => {
                     fewer.truncate(found.at + 1);
                     (ops, parted) = (fewer, found);
