@@ -48,7 +48,7 @@ again AS (
         incarnation = next.token, output = NULL, created_at = $5, updated_at = $5, finished_at = NULL,
         expires_at = NULL, steps = 0, keep_unfinished = $6, arguments = $7, recoveries = 0,
         interrupted = false, input = $8
-    FROM next WHERE r.run = $1 AND r.token = $9 AND r.status = 'finished'
+    FROM next WHERE r.run = $1 AND r.token = $9 AND r.status IN ('finished', 'cancelled')
     RETURNING r.run, r.token),
 steps AS (DELETE FROM ft_step s USING again WHERE s.run = again.run),
 states AS (DELETE FROM ft_state s USING again WHERE s.run = again.run)
@@ -75,7 +75,7 @@ pub(super) async fn claim(claim: &Claim, db: &Session, hold: &Hold) -> Result<Cl
 async fn try_to(claim: &Claim, db: &Session, hold: &Hold) -> Result<Option<Claimed>, Trouble> {
     let run = &*claim.run;
     let sql = concat!("SELECT ", run_columns!(), ", ", lives!(), " FROM ft_run r WHERE run = $1");
-    let (owner, version, keep) = (hold.owner(), i64::from(claim.version), keep(claim));
+    let (owner, version, keep) = (hold.owner(), i64::from(claim.version), millis(claim.kept()));
     let (arguments, input) = (claim.arguments.to_bytes(), claim.input.as_deref());
     let start: [&(dyn ToSql + Sync); 8] =
         [&run, &&*claim.function, &version, &owner, &claim.at, &keep, &arguments, &input];
@@ -102,9 +102,9 @@ async fn try_to(claim: &Claim, db: &Session, hold: &Hold) -> Result<Option<Claim
         return Ok(Some(Claimed::OtherFunction { recorded: known.function }));
     }
     match known.status {
-        RunStatus::Cancelled => Ok(Some(Claimed::Cancelled)),
+        RunStatus::Cancelled if !expired => Ok(Some(Claimed::Cancelled)),
         RunStatus::Parked => Ok(Some(Claimed::Parked { recoveries: known.recoveries, now: false })),
-        RunStatus::Finished if claim.again || expired => {
+        RunStatus::Finished | RunStatus::Cancelled if claim.again || expired => {
             let token = known.token as i64;
             let restart: [&(dyn ToSql + Sync); 9] =
                 [&run, &&*claim.function, &version, &owner, &claim.at, &keep, &arguments, &input, &token];
@@ -113,7 +113,7 @@ async fn try_to(claim: &Claim, db: &Session, hold: &Hold) -> Result<Option<Claim
             let again = Granted { created_at: claim.at, ..Granted::new(token, 1, token, 0, Vec::new()) };
             granted(claim, again, db).await.map(Some)
         }
-        RunStatus::Finished => {
+        RunStatus::Finished | RunStatus::Cancelled => {
             if let Some(refused) = claim.differing(&known.arguments) {
                 return Ok(Some(refused));
             }
@@ -153,7 +153,7 @@ async fn resume(
     }
     let arguments: &Arguments = if known.arguments.is_empty() { &claim.arguments } else { &known.arguments };
     let (arguments, recoveries, owner) = (arguments.to_bytes(), i64::from(recoveries), hold.owner());
-    let (keep, input) = (keep(claim), claim.input.as_deref());
+    let (keep, input) = (millis(claim.kept()), claim.input.as_deref());
     let version = i64::from(claim.version);
     let parameters: [&(dyn ToSql + Sync); 10] =
         [&run, &token, &known.owner, &owner, &claim.at, &keep, &arguments, &recoveries, &input, &version];
@@ -169,9 +169,4 @@ async fn resume(
 async fn granted(claim: &Claim, mut granted: Granted, db: &Session) -> Result<Claimed, Trouble> {
     granted.forgotten = prune(claim, granted.token, db).await?;
     Ok(Claimed::Granted(granted))
-}
-
-/// How long the run is kept while it is not finished, in a number to which a time of day can be added.
-fn keep(claim: &Claim) -> i64 {
-    millis(claim.keep_unfinished).min(i64::MAX / 4)
 }
