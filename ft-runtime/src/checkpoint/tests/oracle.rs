@@ -104,7 +104,8 @@ fn oracle_a_store_on_postgres_answers_as_the_one_in_memory() {
         let server = World::postgres("oracle_a_store_on_postgres_answers_as_the_one_in_memory");
         World::in_memory().into_iter().take(1).chain(server).collect()
     }
-    for seed in 1..=4 {
+    let sequences = env::var("FT_ORACLE_SEQUENCES").map_or(4, |text| text.parse().expect("a whole number"));
+    for seed in 1..=sequences {
         let ops = sequence(&mut fastrand::Rng::with_seed(seed), LENGTH);
         if let Err(found) = play(&ops, stores) {
             panic!("{}", report(seed, shortest(&ops, found, stores)));

@@ -11,7 +11,7 @@ use super::rows::{RUN_COLUMNS, count, lives, run_columns, run_record, steps_of};
 use crate::checkpoint::arguments::Arguments;
 use crate::checkpoint::postgres::hold::Hold;
 use crate::checkpoint::postgres::session::{Session, Trouble, read};
-use crate::checkpoint::record::{Claim, Claimed, Granted, RunRecord, RunStatus, millis};
+use crate::checkpoint::record::{Claim, Claimed, Granted, RunRecord, RunStatus};
 
 /// How often a claim looks again after others were quicker.
 const LOOKS: usize = 16;
@@ -75,7 +75,7 @@ pub(super) async fn claim(claim: &Claim, db: &Session, hold: &Hold) -> Result<Cl
 async fn try_to(claim: &Claim, db: &Session, hold: &Hold) -> Result<Option<Claimed>, Trouble> {
     let run = &*claim.run;
     let sql = concat!("SELECT ", run_columns!(), ", ", lives!(), " FROM ft_run r WHERE run = $1");
-    let (owner, version, keep) = (hold.owner(), i64::from(claim.version), millis(claim.kept()));
+    let (owner, version, keep) = (hold.owner(), i64::from(claim.version), claim.keep_millis());
     let (arguments, input) = (claim.arguments.to_bytes(), claim.input.as_deref());
     let start: [&(dyn ToSql + Sync); 8] =
         [&run, &&*claim.function, &version, &owner, &claim.at, &keep, &arguments, &input];
@@ -153,7 +153,7 @@ async fn resume(
     }
     let arguments: &Arguments = if known.arguments.is_empty() { &claim.arguments } else { &known.arguments };
     let (arguments, recoveries, owner) = (arguments.to_bytes(), i64::from(recoveries), hold.owner());
-    let (keep, input) = (millis(claim.kept()), claim.input.as_deref());
+    let (keep, input) = (claim.keep_millis(), claim.input.as_deref());
     let version = i64::from(claim.version);
     let parameters: [&(dyn ToSql + Sync); 10] =
         [&run, &token, &known.owner, &owner, &claim.at, &keep, &arguments, &recoveries, &input, &version];
