@@ -48,7 +48,7 @@ again AS (
         incarnation = next.token, output = NULL, created_at = $5, updated_at = $5, finished_at = NULL,
         expires_at = NULL, steps = 0, keep_unfinished = $6, arguments = $7, recoveries = 0,
         interrupted = false, input = $8
-    FROM next WHERE r.run = $1 AND r.token = $9 AND r.finished_at IS NOT NULL
+    FROM next WHERE r.run = $1 AND r.token = $9 AND (r.finished_at IS NOT NULL OR r.status = 'cancelled')
     RETURNING r.run, r.token),
 steps AS (DELETE FROM ft_step s USING again WHERE s.run = again.run),
 states AS (DELETE FROM ft_state s USING again WHERE s.run = again.run)
