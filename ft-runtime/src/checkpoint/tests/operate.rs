@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use super::World;
+use crate::checkpoint::record::unix_now;
 use crate::checkpoint::{
     Checkpoint, CheckpointError, Claim, Claimed, Filter, Lease, Left, RunSession, RunStatus, Saved, Step, Store,
-    StoreError, idempotency_key, unix_now,
+    StoreError, idempotency_key,
 };
 use crate::observe::{self, What};
 use crate::{Error, Rejected, site};
