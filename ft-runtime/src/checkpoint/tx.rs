@@ -204,6 +204,7 @@ impl<T, E> StepSession<T, E> {
 /// What the caller's transaction says about a step.
 #[derive(Debug)]
 #[must_use = "the step is not executed by itself"]
+#[expect(clippy::large_enum_variant, reason = "it lives for one call, and a box would cost each of them an allocation")]
 pub enum TxStep<T, E> {
     /// Its recorded result, or why it can have none.
     Answered(Result<T, E>),
