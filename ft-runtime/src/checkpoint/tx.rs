@@ -20,7 +20,7 @@
 //!     Ok(tx.query_row("SELECT cents FROM account", [], |row| row.get(0))?)
 //! }
 //!
-//! #[checkpoint(run = format!("order-{order}"), skip(bank))]
+//! #[checkpoint(run = format!("order-{order}"), skip(bank, lost))]
 //! fn pay(bank: &mut Connection, order: u32, lost: bool) -> Result<i64, BankError> {
 //!     // Whoever begins the transaction ends it. `Immediate`, as it is going to write.
 //!     let tx = bank.transaction_with_behavior(TransactionBehavior::Immediate)?;
