@@ -71,9 +71,12 @@ impl Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let exit = match &error {
-            StoreError::UnknownScheme { .. } | StoreError::BadName { .. } => Exit::Usage,
+            StoreError::UnknownScheme { .. } | StoreError::BadName { .. } | StoreError::BadUrl { .. } => Exit::Usage,
             StoreError::NoSuchStep { .. } => Exit::NotFound,
-            StoreError::CommitsLost { .. } | StoreError::Damaged { .. } | StoreError::Unreadable { .. } => Exit::Damage,
+            StoreError::CommitsLost { .. }
+            | StoreError::Damaged { .. }
+            | StoreError::DamagedRows { .. }
+            | StoreError::Unreadable { .. } => Exit::Damage,
             StoreError::RunBusy { .. } | StoreError::RunExists { .. } | StoreError::NotImported { .. } => Exit::Refused,
             _ => Exit::Store,
         };

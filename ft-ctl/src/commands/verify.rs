@@ -145,7 +145,7 @@ impl Check<'_> {
     /// What the store says of damage is found; that it cannot be read at all is not.
     fn damage(&mut self, run: Option<String>, error: StoreError) -> Result<(), Failure> {
         let what = match error {
-            StoreError::Damaged { reason, .. } => reason,
+            StoreError::Damaged { reason, .. } | StoreError::DamagedRows { reason, .. } => reason,
             error => {
                 let failure = Failure::from(error.clone());
                 if failure.exit() != Exit::Damage {

@@ -4,13 +4,26 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::stage::Stage;
+use crate::stage::{Kind, Stage};
+
+on_every_store! {
+    one_run_is_imported_under_another_id_and_goes_on_beside_the_first,
+    a_damaged_run_is_exported_with_a_warning_and_never_imported,
+}
 
 #[test]
 fn runs_go_to_another_store_with_all_that_is_recorded_of_them() {
-    let here = Stage::of_the_night();
+    let test = "runs_go_to_another_store_with_all_that_is_recorded_of_them";
+    let kinds: Vec<Kind> = [Kind::Sqlite].into_iter().chain(Kind::postgres(test)).collect();
+    for here in &kinds {
+        kinds.iter().for_each(|there| runs_go(*here, *there));
+    }
+}
+
+fn runs_go(here: Kind, there: Kind) {
+    let here = Stage::of_the_night(here);
     let _serving = here.start("serves");
-    let there = Stage::empty();
+    let there = Stage::empty(there);
     there.play("fails");
     let file = there.file("night.ft");
     let file = file.to_str().unwrap();
@@ -38,9 +51,8 @@ fn runs_go_to_another_store_with_all_that_is_recorded_of_them() {
     there.ft(&["verify"]).done();
 }
 
-#[test]
-fn one_run_is_imported_under_another_id_and_goes_on_beside_the_first() {
-    let stage = Stage::of_the_night();
+fn one_run_is_imported_under_another_id_and_goes_on_beside_the_first(on: Kind) {
+    let stage = Stage::of_the_night(on);
     let file = stage.file("orders.ft");
     let file = file.to_str().unwrap();
     stage.ft(&["export", "order-42", "order-43", "-o", file]).done();
@@ -55,11 +67,11 @@ fn one_run_is_imported_under_another_id_and_goes_on_beside_the_first() {
 
 #[test]
 fn a_file_that_is_not_whole_imports_nothing() {
-    let stage = Stage::of_the_night();
+    let stage = Stage::of_the_night(Kind::Sqlite);
     let file = stage.file("night.ft");
     stage.ft(&["export", "--all", "-o", file.to_str().unwrap()]).done();
     let bytes = fs::read(&file).unwrap();
-    let there = Stage::empty();
+    let there = Stage::empty(Kind::Sqlite);
     there.play("done");
     let import = |bytes: &[u8]| {
         let file = there.file("file");
@@ -76,9 +88,8 @@ fn a_file_that_is_not_whole_imports_nothing() {
     assert_eq!(there.ft(&["ls", "--json"]).json()["runs"].as_array().unwrap().len(), 1);
 }
 
-#[test]
-fn a_damaged_run_is_exported_with_a_warning_and_never_imported() {
-    let stage = Stage::of_the_night();
+fn a_damaged_run_is_exported_with_a_warning_and_never_imported(on: Kind) {
+    let stage = Stage::of_the_night(on);
     stage.tamper("UPDATE ft_step SET value = x'00' WHERE run = 'order-42' AND seq = 2");
     let file = stage.file("damaged.ft");
     let file = file.to_str().unwrap();
@@ -89,7 +100,7 @@ fn a_damaged_run_is_exported_with_a_warning_and_never_imported() {
 
 #[test]
 fn an_export_that_fails_leaves_no_file() {
-    let stage = Stage::of_the_night();
+    let stage = Stage::of_the_night(Kind::Sqlite);
     let file = stage.file("none.ft");
     stage.ft(&["export", "nobody", "-o", file.to_str().unwrap()]).refused(1, "there is no run `nobody`");
     assert!(!file.exists());
@@ -98,7 +109,7 @@ fn an_export_that_fails_leaves_no_file() {
 
 #[test]
 fn large_values_go_into_the_file_and_into_files_of_the_other_store() {
-    let (here, there) = (Stage::empty(), Stage::empty());
+    let (here, there) = (Stage::empty(Kind::Sqlite), Stage::empty(Kind::Sqlite));
     here.play("large");
     there.play("done");
     let file = here.file("large.ft");

@@ -1,14 +1,19 @@
 //! A store whose values are encrypted: what is seen with its keys, with others, and without.
 
-use crate::stage::Stage;
+use crate::stage::{Kind, Stage};
+
+on_every_store! {
+    values_are_shown_with_the_keys_of_the_program_and_else_it_is_said_which_one_is_missing,
+    damage_is_found_without_a_key_and_what_was_made_with_another_one_with_it,
+    a_run_goes_to_another_store_sealed_and_gets_another_id_only_with_its_key,
+}
 
 fn key(id: u32, digit: char) -> String {
     format!("{id}:{}", digit.to_string().repeat(64))
 }
 
-#[test]
-fn values_are_shown_with_the_keys_of_the_program_and_else_it_is_said_which_one_is_missing() {
-    let stage = Stage::empty();
+fn values_are_shown_with_the_keys_of_the_program_and_else_it_is_said_which_one_is_missing(on: Kind) {
+    let stage = Stage::empty(on);
     stage.play_with(&key(7, 'a'), "done");
     let with = |keys: &str| stage.ft_with(keys, &["steps", "order-40", "reserve#1"]).done().text();
     assert!(with(&key(7, 'a')).ends_with(" B 4000\n"));
@@ -18,9 +23,8 @@ fn values_are_shown_with_the_keys_of_the_program_and_else_it_is_said_which_one_i
     stage.ft_with("nonsense", &["ls"]).refused(2, "FT_STORE_KEY: ");
 }
 
-#[test]
-fn damage_is_found_without_a_key_and_what_was_made_with_another_one_with_it() {
-    let stage = Stage::empty();
+fn damage_is_found_without_a_key_and_what_was_made_with_another_one_with_it(on: Kind) {
+    let stage = Stage::empty(on);
     stage.play_with(&key(7, 'a'), "done");
     stage.ft(&["verify"]).done();
     stage.ft_with(&key(7, 'a'), &["verify"]).done();
@@ -32,9 +36,8 @@ fn damage_is_found_without_a_key_and_what_was_made_with_another_one_with_it() {
     assert!(said.code == 4 && said.out.contains("1 defect;"), "{}", said.out);
 }
 
-#[test]
-fn a_run_goes_to_another_store_sealed_and_gets_another_id_only_with_its_key() {
-    let (here, there) = (Stage::empty(), Stage::empty());
+fn a_run_goes_to_another_store_sealed_and_gets_another_id_only_with_its_key(on: Kind) {
+    let (here, there) = (Stage::empty(on), Stage::empty(on));
     here.play_with(&key(7, 'a'), "done");
     there.play_with(&key(7, 'a'), "fails");
     let file = here.file("order.ft");

@@ -5,11 +5,16 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::stage::Stage;
+use crate::stage::{Kind, Stage};
 
-#[test]
-fn runs_are_listed_with_where_they_really_stand() {
-    let stage = Stage::of_the_night();
+on_every_store! {
+    runs_are_listed_with_where_they_really_stand,
+    a_run_in_json_has_a_shape_that_stays,
+    steps_and_states_are_shown_with_their_values_and_damage_is_told,
+}
+
+fn runs_are_listed_with_where_they_really_stand(on: Kind) {
+    let stage = Stage::of_the_night(on);
     let serving = stage.start("serves");
     let expected = "\
 RUN STATUS FUNCTION STEPS TRIES TOUCHED WHY
@@ -37,12 +42,12 @@ reindex running reindex 0 1 SPAN ago process PID executes it
     let page = stage.ft(&["ls", "--stuck", "--limit", "1"]);
     assert_eq!((page.code, &*page.err), (0, "ft: there are more: --after order-17\n"));
     drop(serving);
+    stage.ends_leases();
     assert_eq!(ids(&["--status", "running"]), Vec::<String>::new(), "it is gone");
 }
 
-#[test]
-fn a_run_in_json_has_a_shape_that_stays() {
-    let stage = Stage::of_the_night();
+fn a_run_in_json_has_a_shape_that_stays(on: Kind) {
+    let stage = Stage::of_the_night(on);
     let _serving = stage.start("serves");
     let run = stage.ft(&["show", "order-41", "--json"]).done().json();
     let expected = json!({
@@ -62,9 +67,8 @@ fn a_run_in_json_has_a_shape_that_stays() {
     assert_eq!(state["states"], json!([{"name": "cursor", "generation": 2, "size": 29, "saved_at": "TIME"}]));
 }
 
-#[test]
-fn steps_and_states_are_shown_with_their_values_and_damage_is_told() {
-    let stage = Stage::of_the_night();
+fn steps_and_states_are_shown_with_their_values_and_damage_is_told(on: Kind) {
+    let stage = Stage::of_the_night(on);
     let _serving = stage.start("serves");
     let expected = "\
 SEQ STEP RECORDED SIZE VALUE
@@ -98,13 +102,13 @@ SEQ STEP RECORDED SIZE VALUE
 
 #[test]
 fn what_is_not_there_is_said_with_what_to_do_and_nothing_is_made() {
-    let stage = Stage::of_the_night();
+    let stage = Stage::of_the_night(Kind::Sqlite);
     stage.ft(&["show", "order-4"]).refused(1, "there is no run `order-4` in sqlite:");
     stage.ft(&["steps", "nobody"]).refused(1, "ft ls --prefix nob");
     stage.ft(&["steps", "order-42", "nothing"]).refused(1, "has not recorded a step `nothing`; see: ft steps order-42");
     stage.ft(&["state", "order-42", "nothing"]).refused(1, "has not saved a state `nothing`");
     stage.ft(&["cancel", "nobody"]).refused(1, "there is no run `nobody`");
-    let nowhere = Stage::empty();
+    let nowhere = Stage::empty(Kind::Sqlite);
     for arguments in [&["ls"][..], &["show", "x"], &["cancel", "x"], &["gc", "--yes"], &["verify"]] {
         nowhere.ft(arguments).refused(3, "there is no store at `sqlite:");
     }
@@ -123,7 +127,7 @@ fn what_is_not_there_is_said_with_what_to_do_and_nothing_is_made() {
 
 #[test]
 fn looking_leaves_every_file_of_the_store_as_it_was() {
-    let stage = Stage::of_the_night();
+    let stage = Stage::of_the_night(Kind::Sqlite);
     stage.start("waits").kill();
     // The log of a process that was killed is there, and not folded in.
     let files = || -> BTreeMap<String, Vec<u8>> {
@@ -151,7 +155,7 @@ fn looking_leaves_every_file_of_the_store_as_it_was() {
 
 #[test]
 fn a_reader_that_has_seen_enough_is_no_error() {
-    let stage = Stage::of_the_night();
+    let stage = Stage::of_the_night(Kind::Sqlite);
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ft"));
     let (gone, out) = std::io::pipe().unwrap();
     drop(gone);

@@ -2,11 +2,18 @@
 
 use serde_json::json;
 
-use crate::stage::Stage;
+use crate::stage::{Kind, Stage};
 
-#[test]
-fn a_run_that_a_living_process_executes_is_cancelled_and_the_process_learns_of_it() {
-    let stage = Stage::empty();
+on_every_store! {
+    a_run_that_a_living_process_executes_is_cancelled_and_the_process_learns_of_it,
+    nothing_that_is_operated_on_keeps_the_process_from_its_work,
+    a_parked_run_is_resumed_and_goes_on_and_no_other_is,
+    a_fork_starts_with_the_steps_before_and_waits_for_its_call,
+    a_run_is_deleted_when_that_is_said_twice,
+}
+
+fn a_run_that_a_living_process_executes_is_cancelled_and_the_process_learns_of_it(on: Kind) {
+    let stage = Stage::empty(on);
     let serving = stage.start("serves");
     let said = stage.ft(&["cancel", "order-41"]).done().text();
     assert_eq!(said, "order-41 is cancelled; process PID learns of it at its next step, save or end\n");
@@ -17,9 +24,8 @@ fn a_run_that_a_living_process_executes_is_cancelled_and_the_process_learns_of_i
     assert!(ended.contains("run `order-41` was cancelled"), "{ended}");
 }
 
-#[test]
-fn nothing_that_is_operated_on_keeps_the_process_from_its_work() {
-    let stage = Stage::of_the_night();
+fn nothing_that_is_operated_on_keeps_the_process_from_its_work(on: Kind) {
+    let stage = Stage::of_the_night(on);
     let serving = stage.start("serves");
     for arguments in [
         &["ls"][..],
@@ -36,9 +42,8 @@ fn nothing_that_is_operated_on_keeps_the_process_from_its_work() {
     assert_eq!(stage.ft(&["show", "order-41", "--json"]).done().json()["standing"], "finished");
 }
 
-#[test]
-fn a_parked_run_is_resumed_and_goes_on_and_no_other_is() {
-    let stage = Stage::of_the_night();
+fn a_parked_run_is_resumed_and_goes_on_and_no_other_is(on: Kind) {
+    let stage = Stage::of_the_night(on);
     let said = stage.ft(&["resume", "order-17"]).done().text();
     assert!(
         said.starts_with("order-17 is not parked any more; it goes on at the next call of `place_order`"),
@@ -51,9 +56,8 @@ fn a_parked_run_is_resumed_and_goes_on_and_no_other_is() {
     assert_eq!(said, json!({"run": "order-42", "was": "abandoned", "cancelled": true}));
 }
 
-#[test]
-fn a_fork_starts_with_the_steps_before_and_waits_for_its_call() {
-    let stage = Stage::of_the_night();
+fn a_fork_starts_with_the_steps_before_and_waits_for_its_call(on: Kind) {
+    let stage = Stage::of_the_night(on);
     let said = stage.ft(&["fork", "order-43", "--from", "charge(43)", "--as", "order-43-again"]).done().text();
     assert_eq!(
         said,
@@ -69,9 +73,8 @@ fn a_fork_starts_with_the_steps_before_and_waits_for_its_call() {
     stage.ft(&["verify"]).done();
 }
 
-#[test]
-fn a_run_is_deleted_when_that_is_said_twice() {
-    let stage = Stage::of_the_night();
+fn a_run_is_deleted_when_that_is_said_twice(on: Kind) {
+    let stage = Stage::of_the_night(on);
     let said = stage.ft(&["delete", "order-40"]).done().text();
     assert_eq!(said, "would delete order-40 (finished, with 2 steps); do it with: ft delete order-40 --yes\n");
     stage.ft(&["show", "order-40"]).done();

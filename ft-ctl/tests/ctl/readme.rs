@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use crate::command::normal;
-use crate::stage::Stage;
+use crate::stage::{Kind, Stage};
 
 #[test]
 fn the_session_of_the_readme_is_what_happens() {
-    let stage = Stage::of_the_night();
+    let stage = Stage::of_the_night(Kind::Sqlite);
     let _serving = stage.start("serves");
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("a README");
     let mut executed = 0;

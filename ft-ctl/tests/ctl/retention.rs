@@ -3,7 +3,13 @@
 use serde_json::Value;
 
 use crate::command::Ft;
-use crate::stage::Stage;
+use crate::stage::{Kind, Stage};
+
+on_every_store! {
+    nothing_goes_before_yes_is_said_and_then_what_was_named,
+    status_prefix_age_and_number_choose_and_what_lives_stays,
+    what_is_past_its_time_goes_by_itself_and_only_of_the_status_that_is_named,
+}
 
 fn gone(answer: &Ft) -> Vec<String> {
     let answer = answer.json();
@@ -11,9 +17,8 @@ fn gone(answer: &Ft) -> Vec<String> {
     runs.iter().map(|run: &Value| run["run"].as_str().expect("an id").to_owned()).collect()
 }
 
-#[test]
-fn nothing_goes_before_yes_is_said_and_then_what_was_named() {
-    let stage = Stage::of_the_night();
+fn nothing_goes_before_yes_is_said_and_then_what_was_named(on: Kind) {
+    let stage = Stage::of_the_night(on);
     assert_eq!(stage.ft(&["gc"]).done().text(), "nothing to delete\n");
     let said = stage.ft(&["gc", "--older-than", "0s"]).done().text();
     let expected = "\
@@ -29,9 +34,8 @@ would delete 1 run; do it with the same command and --yes
     assert_eq!(stage.ft(&["gc", "--older-than", "0s", "--yes"]).done().text(), "nothing to delete\n");
 }
 
-#[test]
-fn status_prefix_age_and_number_choose_and_what_lives_stays() {
-    let stage = Stage::of_the_night();
+fn status_prefix_age_and_number_choose_and_what_lives_stays(on: Kind) {
+    let stage = Stage::of_the_night(on);
     let _serving = stage.start("serves");
     let would = |arguments: &[&str]| gone(&stage.ft(&[&["gc", "--json"], arguments].concat()).done());
     assert_eq!(would(&["--older-than", "1h"]), Vec::<String>::new());
@@ -41,9 +45,8 @@ fn status_prefix_age_and_number_choose_and_what_lives_stays() {
     assert_eq!(would(&["--older-than", "0s", "--status", "running", "--prefix", "order-43"]), ["order-43"]);
 }
 
-#[test]
-fn what_is_past_its_time_goes_by_itself_and_only_of_the_status_that_is_named() {
-    let stage = Stage::of_the_night();
+fn what_is_past_its_time_goes_by_itself_and_only_of_the_status_that_is_named(on: Kind) {
+    let stage = Stage::of_the_night(on);
     stage.tamper("UPDATE ft_run SET expires_at = 1 WHERE run = 'order-40'");
     stage.tamper("UPDATE ft_run SET updated_at = 1 WHERE run = 'order-42'");
     let would = |arguments: &[&str]| gone(&stage.ft(&[&["gc", "--json"], arguments].concat()).done());

@@ -3,32 +3,64 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use ft_test_postgres::{Cluster, required};
 use tempfile::TempDir;
 
 use crate::command::Ft;
 use crate::program::{PART, READY};
 
+/// Which kind of store.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    Sqlite,
+    Postgres(&'static Cluster),
+}
+
+impl Kind {
+    /// `None` where there is no server; then this says aloud that `test` skips it.
+    pub(crate) fn postgres(test: &str) -> Option<Self> {
+        required(test).map(Self::Postgres)
+    }
+}
+
 /// A store, and where it is.
 pub(crate) struct Stage {
+    kind: Kind,
     dir: TempDir,
+    url: String,
 }
 
 impl Stage {
     /// No store yet.
-    pub(crate) fn empty() -> Self {
-        Self { dir: TempDir::new().expect("a temporary directory") }
+    pub(crate) fn empty(kind: Kind) -> Self {
+        static DATABASE: OnceLock<String> = OnceLock::new();
+        static SCHEMAS: AtomicU32 = AtomicU32::new(0);
+
+        let dir = TempDir::new().expect("a temporary directory");
+        let url = match kind {
+            Kind::Sqlite => format!("sqlite:{}", dir.path().join("ft.db").display()),
+            Kind::Postgres(cluster) => {
+                let database = DATABASE.get_or_init(|| cluster.guarded_database());
+                format!("{database}?ft_schema=s{}", SCHEMAS.fetch_add(1, Ordering::Relaxed))
+            }
+        };
+        Self { kind, dir, url }
     }
 
     /// `order-40` has ended, `order-42` is abandoned, `order-43` failed and waits, `order-17` is parked.
-    pub(crate) fn of_the_night() -> Self {
-        let stage = Self::empty();
+    pub(crate) fn of_the_night(kind: Kind) -> Self {
+        let stage = Self::empty(kind);
         stage.play("done");
         stage.start("waits").kill();
+        stage.ends_leases();
         stage.play("fails");
         // A start and two recoveries; the third is refused.
         for _ in 0..4 {
             stage.play("dies");
+            stage.ends_leases();
         }
         stage
     }
@@ -42,7 +74,14 @@ impl Stage {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("sqlite:{}", self.path().display())
+        self.url.clone()
+    }
+
+    /// Those who have died are known to have, on a server where that takes until the end of their lease.
+    pub(crate) fn ends_leases(&self) {
+        if let Kind::Postgres(_) = self.kind {
+            self.tamper("UPDATE ft_owner SET lease_until = '-infinity'");
+        }
     }
 
     /// The command on this store.
@@ -87,8 +126,35 @@ impl Stage {
 
     /// Changes the database behind the store's back.
     pub(crate) fn tamper(&self, sql: &str) {
-        let db = rusqlite::Connection::open(self.path()).expect("a connection");
-        assert!(db.execute(sql, []).expect("it executes") > 0, "`{sql}` changed nothing");
+        let changed = match self.kind {
+            Kind::Sqlite => {
+                let db = rusqlite::Connection::open(self.path()).expect("a connection");
+                db.execute(sql, []).expect("it executes") > 0
+            }
+            Kind::Postgres(_) => {
+                !self.sql(&format!("{} RETURNING 1", sql.replace("x'00'", "'\\x00'::bytea"))).is_empty()
+            }
+        };
+        assert!(changed, "`{sql}` changed nothing");
+    }
+
+    /// All that is in the tables on the server, but for how long whoever lives has said so.
+    pub(crate) fn dump(&self) -> String {
+        let tables =
+            ["ft_run", "ft_step", "ft_state"].map(|table| self.sql(&format!("SELECT * FROM {table} ORDER BY 1, 2, 3")));
+        format!("{tables:?} {}", self.owners())
+    }
+
+    /// Who has entered the store on the server.
+    pub(crate) fn owners(&self) -> String {
+        self.sql("SELECT owner FROM ft_owner ORDER BY owner")
+    }
+
+    fn sql(&self, sql: &str) -> String {
+        let Kind::Postgres(cluster) = self.kind else { panic!("it is on no server") };
+        let (database, schema) = self.url.split_once("?ft_schema=").expect("a schema");
+        let database = database.rsplit('/').next().expect("a database");
+        cluster.sql(database, &format!("SET search_path = {schema}; {sql}"))
     }
 }
 

@@ -4,11 +4,15 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::stage::Stage;
+use crate::stage::{Kind, Stage};
 
-#[test]
-fn a_sound_store_is_said_to_be_sound_while_it_is_used() {
-    let stage = Stage::of_the_night();
+on_every_store! {
+    a_sound_store_is_said_to_be_sound_while_it_is_used,
+    every_defect_is_listed_with_its_run_and_its_place,
+}
+
+fn a_sound_store_is_said_to_be_sound_while_it_is_used(on: Kind) {
+    let stage = Stage::of_the_night(on);
     let _serving = stage.start("serves");
     let said = stage.ft(&["verify"]).done().text();
     assert_eq!(said, "sound: 6 runs, 9 steps, 2 saved versions and 1 output in STORE\n");
@@ -17,9 +21,8 @@ fn a_sound_store_is_said_to_be_sound_while_it_is_used() {
     assert_eq!(said, json!({"sound": true, "checked": checked, "defects": []}));
 }
 
-#[test]
-fn every_defect_is_listed_with_its_run_and_its_place() {
-    let stage = Stage::of_the_night();
+fn every_defect_is_listed_with_its_run_and_its_place(on: Kind) {
+    let stage = Stage::of_the_night(on);
     stage.tamper("UPDATE ft_run SET status = 'odd' WHERE run = 'order-17'");
     stage.tamper("UPDATE ft_run SET output = x'00' WHERE run = 'order-40'");
     stage.tamper("DELETE FROM ft_step WHERE run = 'order-42' AND seq = 1");
@@ -44,7 +47,7 @@ order-43 it has steps, and no row of its own
 
 #[test]
 fn a_store_that_has_lost_commits_can_be_looked_at_and_is_found_out() {
-    let stage = Stage::of_the_night();
+    let stage = Stage::of_the_night(Kind::Sqlite);
     stage.tamper("UPDATE ft_meta SET value = value - 1 WHERE name = 'commits'");
     stage.ft(&["cancel", "order-42"]).refused(4, "commits: its log");
     assert_eq!(stage.ft(&["ls", "--stuck"]).code, 0);
@@ -56,7 +59,7 @@ fn a_store_that_has_lost_commits_can_be_looked_at_and_is_found_out() {
 
 #[test]
 fn a_file_that_is_torn_is_damage() {
-    let stage = Stage::of_the_night();
+    let stage = Stage::of_the_night(Kind::Sqlite);
     stage.ft(&["gc", "--yes"]).done();
     let mut bytes = fs::read(stage.path()).unwrap();
     let (from, to) = (4096, bytes.len());
@@ -67,7 +70,7 @@ fn a_file_that_is_torn_is_damage() {
 
 #[test]
 fn a_large_value_without_its_file_or_with_a_file_that_nobody_knows_is_found() {
-    let stage = Stage::empty();
+    let stage = Stage::empty(Kind::Sqlite);
     stage.play("large");
     stage.tamper("DELETE FROM ft_value WHERE file = (SELECT max(file) FROM ft_value)");
     let said = stage.ft(&["verify"]);

@@ -108,7 +108,9 @@ impl Store {
     }
 
     /// As [`open_existing`](Self::open_existing), to look at it only: whatever would change something answers
-    /// [`StoreError::ReadOnly`]. It opens stores that have lost commits, too, which [`open`](Self::open) refuses.
+    /// [`StoreError::ReadOnly`]. It opens stores that have lost commits, too, which [`open`](Self::open) refuses. On
+    /// Postgres it uses one session, in which the server takes no write, on a standby if need be; the right to read the
+    /// tables and the sequence is enough.
     ///
     /// ```
     /// use ft_runtime::checkpoint::{Store, StoreError};

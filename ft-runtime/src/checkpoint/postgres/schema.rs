@@ -1,5 +1,6 @@
 //! The tables, in a schema of their own.
 
+use super::address::Address;
 use super::session::{Dial, Session, Trouble, read};
 use crate::checkpoint::error::StoreError;
 
@@ -102,16 +103,16 @@ pub(super) async fn prepare(session: &Session, dial: &Dial) -> Result<(), Troubl
 /// Makes sure that the tables are there and of this version, and makes nothing.
 pub(super) async fn require(session: &Session, dial: &Dial) -> Result<(), Trouble> {
     let found = identify(session, dial).await?;
-    refusal(found, dial).map_or(Ok(()), |refusal| Err(Trouble::Known(refusal)))
+    refusal(found, &dial.address).map_or(Ok(()), |refusal| Err(Trouble::Known(refusal)))
 }
 
 /// Why what was found is not the store that somebody else has made.
-fn refusal(found: Found, dial: &Dial) -> Option<StoreError> {
-    let store = dial.address.shown.clone();
+fn refusal(found: Found, address: &Address) -> Option<StoreError> {
+    let store = address.shown.clone();
     match found {
         Found::Version(SCHEMA) => None,
         Found::Version(found) => Some(StoreError::OlderSchema { path: store.into(), found, supported: SCHEMA }),
-        Found::Foreign => Some(StoreError::ForeignSchema { store, schema: dial.address.schema.clone() }),
+        Found::Foreign => Some(StoreError::ForeignSchema { store, schema: address.schema.clone() }),
         Found::Nothing => Some(StoreError::NoStore { url: store }),
     }
 }
@@ -167,5 +168,25 @@ async fn identify(session: &Session, dial: &Dial) -> Result<Found, Trouble> {
             Err(Trouble::Known(StoreError::NewerSchema { path, found, supported: SCHEMA }))
         }
         _ => Err(Trouble::Senseless(format!("no ft has ever written schema {found}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tables_of_this_version_are_used_where_none_are_made() {
+        let address = Address::parse("postgres://me:secret@host/db?ft_schema=s").unwrap();
+        let refused = |found| refusal(found, &address).map(|refused| refused.to_string());
+        assert_eq!(refused(Found::Version(SCHEMA)), None);
+        for (found, says) in [
+            (Found::Version(SCHEMA - 1), "has the tables of an earlier ft"),
+            (Found::Foreign, "the schema `s` of postgres://me@host/db"),
+            (Found::Nothing, "there is no store at `postgres://me@host/db"),
+        ] {
+            let told = refused(found).unwrap();
+            assert!(told.contains(says) && !told.contains("secret"), "{told}");
+        }
     }
 }

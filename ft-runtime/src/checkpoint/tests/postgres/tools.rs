@@ -1,8 +1,5 @@
 //! What the tools need: opening a store that is there, looking at it, checking it, putting runs into it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-
 use super::{Behind, granted, step};
 use crate::checkpoint::postgres::{Postgres, ReadOnly};
 use crate::checkpoint::{Backend, Filter, Finding, Import, Store, StoreError};
@@ -90,38 +87,34 @@ fn what_is_wrong_below_the_runs_is_found_with_its_run() {
     assert_eq!(found, expected);
 }
 
-#[test]
-fn no_token_is_granted_twice_while_runs_with_larger_ones_come_in() {
-    let Some(behind) = Behind::new("no_token_is_granted_twice_while_runs_with_larger_ones_come_in") else { return };
+#[tokio::test]
+async fn whoever_raises_the_last_token_and_whoever_takes_one_wait_for_each_other() {
+    let test = "whoever_raises_the_last_token_and_whoever_takes_one_wait_for_each_other";
+    let Some(behind) = Behind::new(test) else { return };
     let store = behind.open();
-    granted(&store, "origin");
-    let mut copy = store.export("origin").wait().unwrap().unwrap();
-    let done = AtomicBool::new(false);
-    let mut tokens: Vec<u64> = thread::scope(|scope| {
-        let (behind, done) = (&behind, &done);
-        let claims = [0, 1, 2].map(|claimer| {
-            scope.spawn(move || {
-                let store = behind.open();
-                let claims = (0..).take_while(|_| !done.load(Ordering::Relaxed));
-                claims.map(|n| granted(&store, &format!("run-{claimer}-{n}")).token).collect::<Vec<_>>()
-            })
-        });
-        let mut imported = Vec::new();
-        for n in 0..40 {
-            // A little more than what is granted by now, so that the number is about to be passed.
-            copy.run.token =
-                store.list(Filter::default()).wait().unwrap().iter().map(|run| run.token).max().unwrap() + 2;
-            let mut import = Import::new(copy.clone());
-            import.into = format!("imported-{n}");
-            imported.push(store.import(import).wait().unwrap().token);
-            assert!(imported[n] > copy.run.token);
-        }
-        done.store(true, Ordering::Relaxed);
-        imported.extend(claims.into_iter().flat_map(|claims| claims.join().unwrap()));
-        imported
-    });
-    let all = tokens.len();
-    tokens.sort_unstable();
-    tokens.dedup();
-    assert_eq!(tokens.len(), all, "each is another one");
+    let origin = granted(&store, "origin").token;
+    let copy = store.export("origin").await.unwrap().unwrap();
+    let import = |into: &str, token: u64| {
+        let mut import = Import::new(copy.clone());
+        (import.into, import.copy.run.token) = (into.into(), token);
+        store.import(import)
+    };
+    let last = || behind.sql("SELECT last_value FROM ft_token").parse::<u64>().unwrap();
+    let other = behind.connect().await;
+
+    // As one that claims does: it has written to the table of runs, and taken tokens.
+    other.batch_execute("BEGIN; LOCK TABLE ft_run IN ROW EXCLUSIVE MODE; SELECT nextval('ft_token')").await.unwrap();
+    let raises = import("raises", origin + 10);
+    behind.until_somebody_waits();
+    assert_eq!(last(), origin + 1);
+    other.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(raises.await.unwrap().token, origin + 11);
+
+    // As one that raises it does.
+    other.batch_execute("BEGIN; LOCK TABLE ft_run IN EXCLUSIVE MODE").await.unwrap();
+    let takes = import("takes", origin);
+    behind.until_somebody_waits();
+    assert_eq!(last(), origin + 11, "not before the other one has raised it");
+    other.batch_execute("SELECT setval('ft_token', 900); COMMIT").await.unwrap();
+    assert_eq!(takes.await.unwrap().token, 901);
 }
