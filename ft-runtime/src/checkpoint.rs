@@ -80,6 +80,7 @@ pub mod envelope;
 mod error;
 mod failpoint;
 mod fingerprint;
+mod giving_back;
 mod inputs;
 mod inside;
 mod keys;

@@ -71,7 +71,7 @@ pub(crate) fn wrap(
         Kind::Sync => quote_spanned!(here=> blocking(move || #function(#(#passed),*))),
         _ => quote_spanned!(here=> new(async move { #function(#(#passed),*).await })),
     };
-    let version = version(policy, args, root);
+    let (version, upgrades) = (version(policy, args, root), upgrades(policy, args, root));
     let inputs = if reads.is_empty() { quote_spanned!(here=> _) } else { quote_spanned!(here=> inputs) };
     let checkpoint = quote_spanned!(here=> #root::checkpoint);
     let register = quote_spanned! {here=>
@@ -79,7 +79,7 @@ pub(crate) fn wrap(
             #reads
             ::core::result::Result::Ok(#checkpoint::Start::#start)
         }
-        #root::recoverable!(#name, #version, ft_start);
+        #root::recoverable!(#name, #version, #upgrades ft_start);
     };
     Recover {
         register: braced(register, here).into(),
@@ -99,6 +99,19 @@ fn version(policy: &Policy, args: &Args, root: &TokenStream) -> TokenStream {
     // What is wrong with it, the run itself says.
     let policy = bind::reference(policy, args, root, &mut Errors::default());
     quote_spanned!(here=> (#policy).recorded_version())
+}
+
+/// Whether it goes on with runs of older versions, and a comma; nothing if it does not.
+fn upgrades(policy: &Policy, args: &Args, root: &TokenStream) -> TokenStream {
+    let here = Span::mixed_site();
+    if args.setters.iter().any(|(key, _)| key == "migrate") {
+        return quote_spanned!(here=> true,);
+    }
+    if args.value.is_none() {
+        return TokenStream::new();
+    }
+    let policy = bind::reference(policy, args, root, &mut Errors::default());
+    quote_spanned!(here=> (#policy).recorded_upgrades(),)
 }
 
 /// What only a caller, or a factory, can give.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::envelope::{Header, Place};
 use super::error::{CheckpointError, StoreError};
 use super::fingerprint::InputHash;
+use super::giving_back::GivingBack;
 use super::numbers::Numbers;
 use super::record::{Appended, Forgotten, Granted, Lease, Left, Step, StepRecord, UnixMillis, unix_now};
 use super::saved::Failure;
@@ -161,24 +162,19 @@ impl Run {
 
     /// Nothing begins in it any more, and its claim is given back: now, or when the last of its steps has ended, so that
     /// nobody executes a step beside one of them.
-    pub(super) fn give_up(&self, left: Left) {
+    pub(super) fn give_up(&self, left: Left) -> Option<GivingBack> {
         let mut progress = lock(&self.progress);
         progress.ended = true;
         progress.given_up = Some(left);
         let last = progress.executing == 0;
         drop(progress);
         self.stop.over();
-        if last {
-            self.release(left);
-        }
+        last.then(|| self.release(left))
     }
 
-    fn release(&self, left: Left) {
+    fn release(&self, left: Left) -> GivingBack {
         let answer = self.store.backend().release(self.lease.clone(), unix_now(), left);
-        let admitted = lock(&self.admitted).take();
-        if let Some(admitted) = admitted {
-            admitted.given_back(self.id(), left, answer);
-        }
+        GivingBack::new(Arc::clone(&self.lease.run), left, answer, lock(&self.admitted).take())
     }
 
     fn fenced(&self) -> CheckpointError {
@@ -396,7 +392,7 @@ impl Drop for Taken {
         let last_out = progress.given_up.filter(|_| self.executing && progress.executing == 0);
         drop(progress);
         if let Some(left) = last_out {
-            run.release(left);
+            drop(run.release(left));
         } else if ended {
             run.stop.wake();
         }

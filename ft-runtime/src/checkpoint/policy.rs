@@ -203,6 +203,12 @@ impl Checkpoint {
         self.version as u32
     }
 
+    /// Whether runs of older versions go on, as there is a [`migrate`](Self::migrate).
+    #[must_use]
+    pub const fn recorded_upgrades(&self) -> bool {
+        self.migrate.is_some()
+    }
+
     /// A run with this id. Ids are at most 255 bytes.
     pub fn run(&self, id: impl Into<String>) -> RunCall {
         RunCall::new(*self, id.into())

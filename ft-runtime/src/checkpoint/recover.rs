@@ -63,8 +63,9 @@ pub async fn recover() -> Result<Recovered, StoreError> {
 /// that was left, whatever id its `run = ..` would make now.
 ///
 /// Each is started once by whoever claims it first, however many processes recover on one store. One of another
-/// `version` is left to the processes that have that version; one that dies again and again without recording anything
-/// is parked after `max_recoveries`.
+/// `version` is left to the processes that have that version, or a newer one with a
+/// [`migrate`](crate::Checkpoint::migrate); one that dies again and again without recording anything is parked after
+/// `max_recoveries`.
 ///
 /// # Defaults
 ///

@@ -12,6 +12,7 @@ use super::around::Around;
 use super::envelope::{self, Envelope, EnvelopeError, Place};
 use super::error::{CheckpointError, StoreError};
 use super::fingerprint::InputHash;
+use super::giving_back::GivingBack;
 use super::inputs::Inputs;
 use super::record::{Claim, Claimed, Finish, Granted, Lease, Left, millis, unix_now};
 use super::recover::{Fate, Resuming};
@@ -114,7 +115,8 @@ impl<T, E> RunSession<T, E> {
     ///
     /// # Errors
     ///
-    /// The body's own error, which leaves the run resumable; or a [`Rejected::Checkpoint`]. A body that returns `Ok`
+    /// The body's own error, which leaves the run resumable, when the store has confirmed that it was given back or the
+    /// caller's deadline has passed; or a [`Rejected::Checkpoint`]. A body that returns `Ok`
     /// while steps of it are still executing is [`CheckpointError::StepsExecuting`]. Where a claim has to be renewed and
     /// could not be, the body is dropped before another process may begin: [`StoreError::LeaseLost`].
     pub async fn run<F: Future<Output = Result<T, E>>>(self, body: F) -> Result<T, E> {
@@ -143,12 +145,20 @@ impl<T, E> RunSession<T, E> {
             }
             Err(error) => return Err((self.reject)(error.into())),
         };
-        let value = held.ended(outcome)?;
+        let value = match held.ended(outcome) {
+            Ok(value) => value,
+            Err(error) => {
+                held.given_back().await;
+                return Err(error);
+            }
+        };
         let finished = match self.finish(&held, &value) {
             Ok((value, ticket)) => ticket.await.map(|()| value).map_err(CheckpointError::from),
             Err(error) => Err(error),
         };
-        self.close(held, finished)
+        let closed = self.close(&mut held, finished);
+        held.given_back().await;
+        closed
     }
 
     /// As [`run`](Self::run), blocking the thread.
@@ -169,12 +179,20 @@ impl<T, E> RunSession<T, E> {
             Ok(Opened::Answer(value)) => return Ok(value),
             Err(error) => return Err(self.refused(error)),
         };
-        let value = held.ended(held.context().scope_blocking(body))?;
+        let value = match held.ended(held.context().scope_blocking(body)) {
+            Ok(value) => value,
+            Err(error) => {
+                held.given_back_blocking();
+                return Err(error);
+            }
+        };
         let finished = self.finish(&held, &value).and_then(|(value, ticket)| {
             ticket.wait()?;
             Ok(value)
         });
-        self.close(held, finished)
+        let closed = self.close(&mut held, finished);
+        held.given_back_blocking();
+        closed
     }
 
     /// The store, and that the process is not shutting down.
@@ -221,7 +239,7 @@ impl<T, E> RunSession<T, E> {
                 let run = Run::new(&self.call.policy, &run, self.site, store, granted, admitted);
                 // From here on the claim is given back whatever happens.
                 let resuming = self.resuming.clone();
-                let mut held = Held { run, resuming, finished: false, left: Left::Interrupted };
+                let mut held = Held { run, resuming, finished: false, left: Left::Interrupted, over: false };
                 failpoint::pass("claim: acknowledged")?;
                 match held.run.check_steps() {
                     Ok(()) => Ok(Opened::Execute(held)),
@@ -282,7 +300,7 @@ impl<T, E> RunSession<T, E> {
         Ok((read, run.store.backend().finish(finish)))
     }
 
-    fn close(&self, mut held: Held, finished: Result<T, CheckpointError>) -> Result<T, E> {
+    fn close(&self, held: &mut Held, finished: Result<T, CheckpointError>) -> Result<T, E> {
         let finished = finished.and_then(|value| {
             failpoint::pass("finish: acknowledged")?;
             Ok(value)
@@ -386,6 +404,7 @@ struct Held {
     finished: bool,
     /// What becomes of it if it is dropped now.
     left: Left,
+    over: bool,
 }
 
 impl Held {
@@ -396,6 +415,36 @@ impl Held {
             self.left = Left::Failed;
         }
         outcome
+    }
+
+    /// Ends the execution. That of a run that failed has ended when the store says so: a process that ends right behind the
+    /// error would look as if it had died in the run.
+    async fn given_back(mut self) {
+        if let Some(back) = self.let_go().filter(|_| self.left == Left::Failed) {
+            back.confirmed().await;
+        }
+    }
+
+    /// As [`given_back`](Self::given_back), blocking the thread.
+    fn given_back_blocking(mut self) {
+        if let Some(back) = self.let_go().filter(|_| self.left == Left::Failed) {
+            back.confirmed_blocking();
+        }
+    }
+
+    fn let_go(&mut self) -> Option<GivingBack> {
+        if std::mem::replace(&mut self.over, true) {
+            return None;
+        }
+        if let Some(resuming) = &self.resuming {
+            resuming.note(if self.finished { Fate::Finished } else { Fate::Left });
+        }
+        if self.finished {
+            self.run.finished();
+            return None;
+        }
+        // What panics would do so again.
+        self.run.give_up(if std::thread::panicking() { Left::Failed } else { self.left })
     }
 
     fn context(&self) -> Context {
@@ -410,14 +459,6 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(resuming) = &self.resuming {
-            resuming.note(if self.finished { Fate::Finished } else { Fate::Left });
-        }
-        if self.finished {
-            self.run.finished();
-        } else {
-            // What panics would do so again.
-            self.run.give_up(if std::thread::panicking() { Left::Failed } else { self.left });
-        }
+        drop(self.let_go());
     }
 }

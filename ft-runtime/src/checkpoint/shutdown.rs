@@ -177,6 +177,11 @@ impl Shutdown {
     ///   and whatever the function makes of it, nothing more is recorded. The claim is given back, so that
     ///   [`recover`](super::recover()) in another process goes on with it at once.
     ///
+    /// What is no run is not ended by it: a call that waits outside of a run, in the queue of a bulkhead or a rate limiter or
+    /// for its next attempt, waits on, as does one inside a run that waits in such a queue (the wait for a next attempt in a
+    /// run is left). They are bounded by their own limits and by the deadline of their caller, so give the requests of a
+    /// server one that is shorter than this time, and stop taking requests when it [begins](Self::begun).
+    ///
     /// It returns when all of them have ended and the store has confirmed it, or when the time is over. What has not
     /// ended then is in the report; when the process ends, it is recovered as after a crash. Called a second time, it
     /// waits for the same runs.

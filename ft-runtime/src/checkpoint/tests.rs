@@ -6,6 +6,7 @@ mod backends;
 mod bad_input;
 mod carry;
 mod evolve;
+mod failed;
 mod in_flight;
 mod inside;
 mod leftover;

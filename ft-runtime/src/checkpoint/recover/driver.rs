@@ -293,8 +293,12 @@ impl Driver {
 /// The call of a function that is registered.
 fn registered(run: &RunRecord, inputs: Option<Result<Inputs, CheckpointError>>) -> Result<Start, WhyLeft> {
     let named: Vec<_> = recoverable().filter(|known| known.function() == run.function).collect();
-    let of_version: Vec<_> = named.iter().filter(|known| known.version() == run.version).collect();
-    let known = match of_version.as_slice() {
+    // That of its own version; if there is none, the newest one that takes its place.
+    let own = named.iter().any(|known| known.version() == run.version).then_some(run.version);
+    let newest = || named.iter().filter(|known| known.continues(run.version)).map(|known| known.version()).max();
+    let taking = own.or_else(newest);
+    let taking: Vec<_> = named.iter().filter(|known| Some(known.version()) == taking).collect();
+    let known = match taking.as_slice() {
         [known] => known,
         [] if named.is_empty() => return Err(WhyLeft::NoFactory),
         [] => {

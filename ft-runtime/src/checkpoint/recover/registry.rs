@@ -13,18 +13,21 @@ pub struct Recoverable {
     function: &'static str,
     module: &'static str,
     version: fn() -> u32,
+    upgrades: fn() -> bool,
     start: fn(&Inputs) -> Result<Start, CheckpointError>,
 }
 
 impl Recoverable {
-    /// A function that is recorded under this name, as a version of the code, and how it is called.
+    /// A function that is recorded under this name, as a version of the code, whether that goes on with runs of older
+    /// versions, and how it is called.
     pub const fn new(
         function: &'static str,
         module: &'static str,
         version: fn() -> u32,
+        upgrades: fn() -> bool,
         start: fn(&Inputs) -> Result<Start, CheckpointError>,
     ) -> Self {
-        Self { function, module, version, start }
+        Self { function, module, version, upgrades, start }
     }
 
     /// The name that its runs are recorded under.
@@ -40,6 +43,11 @@ impl Recoverable {
     /// The version of its code.
     pub fn version(&self) -> u32 {
         (self.version)()
+    }
+
+    /// Whether it goes on with a run that this version of the code started, or took over.
+    pub fn continues(&self, version: u32) -> bool {
+        version == self.version() || (version < self.version() && (self.upgrades)())
     }
 
     pub(super) fn start(&self, inputs: &Inputs) -> Result<Start, CheckpointError> {
@@ -100,8 +108,10 @@ impl fmt::Debug for Start {
 /// Registers a function whose runs [`recover`](crate::checkpoint::recover()) starts again:
 /// `#[checkpoint(run = .., recover)]` writes this into its body.
 ///
-/// It takes the name that its runs are recorded under, the version of its code, and how to call it with what was recorded. A function of this kind records its arguments with
-/// [`RunCall::recover`](crate::checkpoint::RunCall::recover).
+/// It takes the name that its runs are recorded under, the version of its code, and how to call it with what was recorded.
+/// A function of this kind records its arguments with [`RunCall::recover`](crate::checkpoint::RunCall::recover). Behind the
+/// version may stand `true`: it goes on with runs of older versions too, as its policy has a
+/// [`migrate`](crate::Checkpoint::migrate).
 ///
 /// ```
 /// use ft_runtime::checkpoint::{Checkpoint, Inputs, Start};
@@ -119,11 +129,15 @@ impl fmt::Debug for Start {
 #[macro_export]
 macro_rules! recoverable {
     ($function:expr, $version:expr, $start:expr) => {
+        $crate::recoverable!($function, $version, false, $start);
+    };
+    ($function:expr, $version:expr, $upgrades:expr, $start:expr) => {
         $crate::checkpoint::__submit! {
             $crate::checkpoint::Recoverable::new(
                 $function,
                 ::core::module_path!(),
                 || $version,
+                || $upgrades,
                 $start,
             )
         }

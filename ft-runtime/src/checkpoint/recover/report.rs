@@ -60,7 +60,8 @@ pub enum WhyLeft {
         /// The modules that they stand in.
         modules: Vec<&'static str>,
     },
-    /// Another version of the code started it.
+    /// Another version of the code started it, and no newer one in this program has a
+    /// [`migrate`](crate::Checkpoint::migrate).
     OtherVersion {
         /// That version.
         recorded: u32,

@@ -8,7 +8,7 @@ use super::{Kind, World};
 use crate::checkpoint::sealing::Sealing;
 use crate::checkpoint::{
     Checkpoint, CheckpointError, Claim, Claimed, Filter, Inputs, Lease, Left, LeftRun, Recovered, Recovery, RunStatus,
-    Shutdown, Start, Store, WhyLeft, envelope, sleep,
+    Shutdown, Start, Store, Value, ValueError, WhyLeft, envelope, sleep,
 };
 use crate::observe::{self, What};
 use crate::{Error, Saved, checkpoint, site};
@@ -297,6 +297,55 @@ async fn a_version_of_the_code_takes_its_own_runs_and_leaves_the_others() {
         let mut recovered = old_code.store(&store).start().await.unwrap();
         recovered.ended().await;
         assert_eq!((recovered.started, executed.load(Ordering::Relaxed)), (vec![old], 1));
+    }
+}
+
+fn doubled(from: u16, value: Value) -> Result<Value, ValueError> {
+    assert_eq!(from, 2);
+    Value::encode(&(value.decode::<u32>()? * 2))
+}
+
+/// As it was: the binary that has died.
+async fn as_version_2(store: &Store, tag: &str) {
+    let begun = tokio::sync::Notify::new();
+    let policy = Checkpoint::new().version(2);
+    let run = policy.run(tag).named("tests.upgraded").recover(Inputs::new().with("tag", tag)).calls::<Out>();
+    let body = run.run(async {
+        policy.step("price").key("a").calls::<Out>().run(async { Ok(5) }).await?;
+        begun.notify_one();
+        std::future::pending().await
+    });
+    tokio::select! {
+        biased;
+        _ = store.scope(body) => unreachable!(),
+        () = begun.notified() => {}
+    }
+}
+
+/// As it is now.
+#[checkpoint(run = tag.clone(), name = "tests.upgraded", recover, version = 4, migrate = doubled)]
+async fn upgraded(tag: String) -> Out {
+    let price = Checkpoint::new().version(4).migrate(doubled).step("price").key("a").calls::<Out>();
+    let price = price.run(async { Ok(0) }).await?;
+    DONE.lock().unwrap().push((tag, price));
+    Ok(price)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_version_with_a_migrate_takes_the_runs_of_older_ones_and_none_of_newer_ones() {
+    for world in World::all() {
+        let (old, newer) = (tag(), tag());
+        as_version_2(&world.store(), &old).await;
+        let recorded = inputs(&newer, &Inputs::new().with("tag", &newer));
+        dies(&world, [Claim { input: recorded, version: 5, ..Claim::new(&*newer, "tests.upgraded") }]);
+        let store = world.store();
+        let recovered = recovered(Recovery::new(), &store).await;
+        assert_eq!(recovered.started, [&*old]);
+        assert_eq!(done(&old), [10], "its step was recorded by version 2");
+        let why = WhyLeft::OtherVersion { recorded: 5, now: vec![4] };
+        assert_eq!(recovered.left, [left(&newer, "tests.upgraded", why)]);
+        let runs = store.runs(Filter::default().prefix(&old)).await.unwrap();
+        assert_eq!((runs[0].version, runs[0].status), (4, RunStatus::Finished));
     }
 }
 

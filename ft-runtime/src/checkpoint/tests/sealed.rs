@@ -2,7 +2,9 @@
 
 use super::World;
 use crate::checkpoint::envelope::Place;
-use crate::checkpoint::{Checkpoint, CheckpointError, Compression, Keys, Saved, Store};
+use crate::checkpoint::{
+    Checkpoint, CheckpointError, Compression, Inputs, Keys, LeftToGo, Recovery, Saved, Store, WhyLeft,
+};
 use crate::{Error, Rejected};
 
 type Failed = Error<String>;
@@ -63,6 +65,64 @@ async fn nothing_that_is_recorded_stands_in_the_store_as_it_is_if_it_is_encrypte
         assert_eq!(holds(&on_disk(&world), SECRET), seen);
         work(&store, true).await.unwrap();
         assert_eq!(holds(&on_disk(&world), SECRET), seen);
+    }
+}
+
+/// A run that goes on by itself, with the secret among its arguments; left before its end.
+async fn leave(store: &Store) {
+    let run = Checkpoint::new().run("r").named("pays").recover(Inputs::new().with("card", SECRET)).calls::<Out>();
+    let begun = tokio::sync::Notify::new();
+    tokio::select! {
+        biased;
+        _ = store.scope(run.run(async { begun.notify_one(); std::future::pending().await })) => unreachable!(),
+        () = begun.notified() => {}
+    }
+}
+
+#[tokio::test]
+async fn the_arguments_that_start_a_run_again_are_encrypted_too() {
+    for (keys, seen) in [(Some(keys()), false), (None, true)] {
+        let world = World::sqlite();
+        let store = match keys {
+            Some(keys) => world.store().encrypt(keys),
+            None => world.store(),
+        };
+        leave(&store).await;
+        assert!(store.input("r").await.unwrap().is_some());
+        assert_eq!(holds(&on_disk(&world), SECRET), seen);
+    }
+}
+
+#[tokio::test]
+async fn a_run_whose_arguments_need_a_key_that_is_not_there_is_left_and_goes_on_where_it_is() {
+    for world in World::all() {
+        leave(&world.store().encrypt(keys())).await;
+        let recover = async |store: Store| {
+            let pays = |run: LeftToGo| async move {
+                let card = run.inputs().unwrap().get::<String>("card").unwrap();
+                Checkpoint::new().run(run.id()).named("pays").calls::<Out>().run(async { Ok(card) }).await
+            };
+            let mut recovered = Recovery::new().factory("pays", pays).store(&store).start().await.unwrap();
+            recovered.ended().await;
+            recovered
+        };
+        for (store, known, text) in [
+            (world.store(), vec![], "run `r` of `pays`: "),
+            (world.store().encrypt(Keys::new(2, [2; 32])), vec![2], "opened with key 2;"),
+        ] {
+            let recovered = recover(store).await;
+            let what = String::from("the recorded arguments");
+            let missing = CheckpointError::KeyMissing { run: "r".into(), what, key: 1, known };
+            assert!(recovered.started.is_empty());
+            assert_eq!(recovered.left.iter().map(|left| &left.why).collect::<Vec<_>>(), [&WhyLeft::BadInputs(missing)]);
+            let said = recovered.to_string();
+            assert!(said.contains("the recorded arguments") && said.contains("encrypted with key 1"), "{said}");
+            assert!(said.contains(text), "{said}");
+        }
+        let store = world.store().encrypt(keys());
+        assert_eq!(recover(store.clone()).await.started, ["r"]);
+        let again = Checkpoint::new().run("r").named("pays").calls::<Out>();
+        assert_eq!(store.scope(again.run(async { panic!("executed again") })).await.unwrap(), SECRET);
     }
 }
 
