@@ -37,6 +37,8 @@ struct Holding {
     granted: HashSet<Arc<str>>,
     /// Claims that were lost and are not given back yet: something may still be executed under them.
     lost: HashMap<Arc<str>, Vec<u64>>,
+    /// Claims that are given back in the transaction that is being executed.
+    returned: HashSet<(Arc<str>, u64)>,
     /// Something could not be written that would have given a run back: rows may say that we hold what we do not.
     leftovers: bool,
 }
@@ -55,6 +57,7 @@ impl Hold {
             held: HashMap::new(),
             granted: HashSet::new(),
             lost: HashMap::new(),
+            returned: HashSet::new(),
             leftovers: false,
         };
         Self { owner, shown, lease, holding: Mutex::new(holding) }
@@ -104,8 +107,12 @@ impl Hold {
     /// Whether something may be executed here under an earlier claim of this incarnation of a run, whoever holds it by now.
     pub(super) fn executes(&self, run: &str, incarnation: u64) -> bool {
         let holding = lock(&self.holding);
-        holding.held.get(run).is_some_and(|held| held.token >= incarnation)
-            || holding.lost.get(run).is_some_and(|tokens| tokens.iter().any(|token| *token >= incarnation))
+        let held = holding.held.get_key_value(run).map(|(run, held)| (run, std::slice::from_ref(&held.token)));
+        let lost = holding.lost.get_key_value(run).map(|(run, tokens)| (run, tokens.as_slice()));
+        held.into_iter().chain(lost).any(|(run, tokens)| {
+            let here = |token: &&u64| !holding.returned.contains(&(Arc::clone(run), **token));
+            tokens.iter().filter(here).any(|token| *token >= incarnation)
+        })
     }
 
     /// The runs of which something may be executed here, held or lost.
@@ -132,9 +139,16 @@ impl Hold {
         lock(&self.holding).granted.insert(Arc::clone(run));
     }
 
+    /// A claim that is given back, and whose transaction is not committed yet.
+    pub(super) fn give_back(&self, lease: &Lease) {
+        lock(&self.holding).returned.insert((Arc::clone(&lease.run), lease.token));
+    }
+
     /// The transaction has ended, one way or the other.
     pub(super) fn settle(&self) {
-        lock(&self.holding).granted.clear();
+        let mut holding = lock(&self.holding);
+        holding.granted.clear();
+        holding.returned.clear();
     }
 
     /// A grant that is committed.

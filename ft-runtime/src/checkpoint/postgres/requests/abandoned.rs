@@ -32,6 +32,7 @@ pub(super) async fn release(release: &Release, db: &Session, hold: &Hold) -> Res
     let (run, token) = (&*release.lease.run, release.lease.token as i64);
     let (owner, interrupted) = (hold.owner(), release.left == Left::Interrupted);
     let released = db.execute(RELEASE, &[&run, &token, &owner, &release.at, &interrupted]).await?;
+    hold.give_back(&release.lease);
     if interrupted && released > 0 {
         notify(db).await?;
     }
