@@ -96,15 +96,15 @@ fn a_run_that_could_not_be_given_back_is_given_back_when_the_server_is_there_aga
     let Some(cluster) = own("a_run_that_could_not_be_given_back_is_given_back_when_the_server_is_there_again") else {
         return;
     };
-    let url = format!("{}?ft_store_timeout=300ms&ft_lease=3s", cluster.database());
-    let store = Postgres::open_as_new_owner(&url).unwrap();
+    let url = cluster.database();
+    let store = Postgres::open_as_new_owner(&format!("{url}?ft_store_timeout=300ms&ft_lease=3s")).unwrap();
     let lease = Lease::new("r", granted(&store, "r").token);
     cluster.stop(Mode::Fast);
     let error = store.release(lease, 0, Left::Interrupted).wait().unwrap_err();
     assert!(matches!(error, StoreError::Failed { .. }), "{error}");
     cluster.start_again();
     // The process lives on, and nobody may take anything from it.
-    let other = Postgres::open_as_new_owner(&cluster.database()).unwrap();
+    let other = Postgres::open_as_new_owner(&url).unwrap();
     eventually("the run is free", || matches!(other.claim(Claim::new("r", "work")).wait(), Ok(Claimed::Granted(_))));
     let runs = other.list(Filter::default()).wait().unwrap();
     assert_eq!((runs[0].owner.as_deref(), runs[0].recoveries), (Some(other.owner()), 0), "nobody has died");
