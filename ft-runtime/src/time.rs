@@ -39,6 +39,12 @@ pub(crate) fn now() -> Instant {
     if VIRTUAL_THREADS.load(Ordering::Relaxed) == 0 { real } else { virtual_or(real) }
 }
 
+/// The steady clock itself, which no test drives: for moments that threads with clocks of their own have to agree on.
+#[cfg(feature = "postgres")]
+pub(crate) fn of_the_machine() -> Instant {
+    Instant::now()
+}
+
 #[inline]
 fn real() -> Instant {
     tokio::time::Instant::now().into_std()

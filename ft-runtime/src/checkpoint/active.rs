@@ -345,6 +345,10 @@ impl Taken {
 
     /// From now on the step counts as being executed, until this is dropped.
     pub(super) fn enter(&mut self) -> Result<(), CheckpointError> {
+        // Somebody else may be executing it: what cannot be recorded any more must not be done.
+        if let Some(lost) = self.run.store.backend().barred(&self.run.lease) {
+            return Err(lost.into());
+        }
         let mut progress = lock(&self.run.progress);
         if progress.ended {
             return Err(self.run.fenced());

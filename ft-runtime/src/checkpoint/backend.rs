@@ -70,6 +70,12 @@ pub trait Backend: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Why nothing may begin under a claim any more, as far as this process knows without asking anybody: looked at before
+    /// each step is executed. `None` while it may.
+    fn barred(&self, _: &Lease) -> Option<StoreError> {
+        None
+    }
+
     /// Runs to go on with, because nobody executes them any more: the one touched longest ago first, then by their ids.
     fn abandoned(&self, abandoned: Abandoned) -> Ticket<Vec<RunRecord>>;
 

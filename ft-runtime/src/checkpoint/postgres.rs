@@ -260,6 +260,10 @@ impl Backend for Postgres {
         Some(self.hold.watch(lease))
     }
 
+    fn barred(&self, lease: &Lease) -> Option<StoreError> {
+        self.hold.barred(lease)
+    }
+
     fn abandoned(&self, abandoned: Abandoned) -> Ticket<Vec<RunRecord>> {
         self.look(Nobodys(abandoned, Arc::clone(&self.hold)))
     }

@@ -23,6 +23,9 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a server may take to let us in.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a connection may be silent, at least, before it counts as dead: the kernel counts keepalives in seconds.
+const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
+
 /// The longest name of a schema: five bytes more make the name of its channel.
 const LONGEST_SCHEMA: usize = 58;
 
@@ -110,8 +113,13 @@ impl Address {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
+        // A server that has vanished without a word has to be noticed while there is time for another connection.
+        let silence = (lease.min(store_timeout) / 3).max(SHORTEST_SILENCE);
         if config.get_tcp_user_timeout().is_none() {
-            config.tcp_user_timeout(store_timeout);
+            config.tcp_user_timeout(silence);
+        }
+        if config.get_keepalives_idle() == Config::new().get_keepalives_idle() {
+            config.keepalives_idle(silence);
         }
         if config.get_application_name().is_none() {
             config.application_name("ft");
@@ -186,6 +194,19 @@ mod tests {
         assert_eq!(address.config.get_hosts().len(), 2);
         let plain = Address::parse("postgres://me@a/db").unwrap();
         assert_eq!((plain.lease, &*plain.schema, plain.verify), (LEASE, "ft", Verify::Nothing));
+    }
+
+    #[test]
+    fn a_server_that_vanishes_is_noticed_while_there_is_time_for_another_connection() {
+        let of = |query: &str| {
+            let config = Address::parse(&format!("postgres://h/db?{query}")).unwrap().config;
+            (config.get_tcp_user_timeout().copied(), config.get_keepalives_idle())
+        };
+        let seconds = Duration::from_secs;
+        assert_eq!(of(""), (Some(seconds(10)), seconds(10)));
+        assert_eq!(of("ft_store_timeout=6s"), (Some(seconds(2)), seconds(2)));
+        assert_eq!(of("ft_lease=200ms"), (Some(seconds(1)), seconds(1)));
+        assert_eq!(of("tcp_user_timeout=7&keepalives_idle=8"), (Some(seconds(7)), seconds(8)));
     }
 
     #[test]

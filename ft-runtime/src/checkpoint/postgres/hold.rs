@@ -1,5 +1,6 @@
 //! What this process holds, and for how long it may believe so.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
@@ -34,8 +35,12 @@ struct Holding {
     held: HashMap<Arc<str>, Held>,
     /// Runs granted in the transaction that is being executed: held too, unless it fails.
     granted: HashSet<Arc<str>>,
-    /// Claims that were lost and are not given back yet.
-    lost: HashSet<(Arc<str>, u64)>,
+    /// Claims that were lost and are not given back yet: something may still be executed under them.
+    lost: HashMap<Arc<str>, Vec<u64>>,
+    /// Claims that are given back in the transaction that is being executed.
+    returned: HashSet<(Arc<str>, u64)>,
+    /// Something could not be written that would have given a run back: rows may say that we hold what we do not.
+    leftovers: bool,
 }
 
 struct Held {
@@ -47,7 +52,14 @@ struct Held {
 impl Hold {
     /// Nothing yet; the lease begins with the first [`renewed`](Self::renewed).
     pub(super) fn new(owner: String, shown: String, lease: Duration) -> Self {
-        let holding = Holding { until: None, held: HashMap::new(), granted: HashSet::new(), lost: HashSet::new() };
+        let holding = Holding {
+            until: None,
+            held: HashMap::new(),
+            granted: HashSet::new(),
+            lost: HashMap::new(),
+            returned: HashSet::new(),
+            leftovers: false,
+        };
         Self { owner, shown, lease, holding: Mutex::new(holding) }
     }
 
@@ -92,14 +104,51 @@ impl Hold {
         holding.held.contains_key(run) || holding.granted.contains(run)
     }
 
+    /// Whether something may be executed here under an earlier claim of this incarnation of a run, whoever holds it by now.
+    pub(super) fn executes(&self, run: &str, incarnation: u64) -> bool {
+        let holding = lock(&self.holding);
+        let held = holding.held.get_key_value(run).map(|(run, held)| (run, std::slice::from_ref(&held.token)));
+        let lost = holding.lost.get_key_value(run).map(|(run, tokens)| (run, tokens.as_slice()));
+        held.into_iter().chain(lost).any(|(run, tokens)| {
+            let here = |token: &&u64| !holding.returned.contains(&(Arc::clone(run), **token));
+            tokens.iter().filter(here).any(|token| *token >= incarnation)
+        })
+    }
+
+    /// The runs of which something may be executed here, held or lost.
+    pub(super) fn executing(&self) -> Vec<String> {
+        let holding = lock(&self.holding);
+        holding.held.keys().chain(holding.lost.keys()).map(|run| run.to_string()).collect()
+    }
+
+    /// Nobody knows what the row of a run says that is not in our hands.
+    pub(super) fn left_over(&self) {
+        lock(&self.holding).leftovers = true;
+    }
+
+    pub(super) fn has_leftovers(&self) -> bool {
+        lock(&self.holding).leftovers
+    }
+
+    pub(super) fn tidied(&self) {
+        lock(&self.holding).leftovers = false;
+    }
+
     /// A grant that is not committed yet.
     pub(super) fn grant(&self, run: &Arc<str>) {
         lock(&self.holding).granted.insert(Arc::clone(run));
     }
 
+    /// A claim that is given back, and whose transaction is not committed yet.
+    pub(super) fn give_back(&self, lease: &Lease) {
+        lock(&self.holding).returned.insert((Arc::clone(&lease.run), lease.token));
+    }
+
     /// The transaction has ended, one way or the other.
     pub(super) fn settle(&self) {
-        lock(&self.holding).granted.clear();
+        let mut holding = lock(&self.holding);
+        holding.granted.clear();
+        holding.returned.clear();
     }
 
     /// A grant that is committed.
@@ -114,7 +163,12 @@ impl Hold {
 
     pub(super) fn let_go(&self, lease: &Lease) {
         let mut holding = lock(&self.holding);
-        holding.lost.remove(&(Arc::clone(&lease.run), lease.token));
+        if let Entry::Occupied(mut lost) = holding.lost.entry(Arc::clone(&lease.run)) {
+            lost.get_mut().retain(|token| *token != lease.token);
+            if lost.get().is_empty() {
+                lost.remove();
+            }
+        }
         if holding.held.get(&lease.run).is_some_and(|held| held.token == lease.token) {
             let held = holding.held.remove(&lease.run);
             drop(holding);
@@ -138,15 +192,27 @@ impl Hold {
 
     /// Why nothing may be written under a claim any more, if it is lost.
     pub(super) fn refusal(&self, lease: &Lease) -> Option<StoreError> {
-        let lost = lock(&self.holding).lost.contains(&(Arc::clone(&lease.run), lease.token));
+        let holding = lock(&self.holding);
+        let lost = holding.lost.get(&lease.run).is_some_and(|tokens| tokens.contains(&lease.token));
+        drop(holding);
         lost.then(|| self.lost(&lease.run))
+    }
+
+    /// Why nothing may begin under a claim any more: as [`refusal`](Self::refusal), or because its time is over and that was
+    /// not noticed yet, as in a process that was stopped for a while.
+    pub(super) fn barred(&self, lease: &Lease) -> Option<StoreError> {
+        // Its caller may be in a test with a clock of its own, and the lease is not.
+        let over = || self.until().is_none_or(|until| time::of_the_machine() >= until);
+        self.refusal(lease).or_else(|| over().then(|| self.lost(&lease.run)))
     }
 
     /// The lease has run out: nothing is held any more.
     pub(super) fn expire(&self) {
         let mut holding = lock(&self.holding);
         let held = std::mem::take(&mut holding.held);
-        holding.lost.extend(held.iter().map(|(run, held)| (Arc::clone(run), held.token)));
+        for (run, held) in &held {
+            holding.lost.entry(Arc::clone(run)).or_default().push(held.token);
+        }
         drop(holding);
         for (run, held) in held {
             held.watchers.into_iter().for_each(|watcher| watcher.send(Err(self.lost(&run))));
@@ -160,7 +226,7 @@ impl Hold {
             return false;
         }
         let Some((run, held)) = holding.held.remove_entry(run) else { return false };
-        holding.lost.insert((Arc::clone(&run), token));
+        holding.lost.entry(Arc::clone(&run)).or_default().push(token);
         drop(holding);
         let taken = || StoreError::Fenced { run: run.to_string(), owner: None };
         held.watchers.into_iter().for_each(|watcher| watcher.send(Err(taken())));
@@ -218,8 +284,10 @@ mod tests {
         assert_eq!(hold.refusal(&lease), Some(told.clone()));
         assert_eq!(hold.watch(&lease).await, Err(told));
         assert!(!hold.holds("r"));
+        assert!(hold.executes("r", 7) && !hold.executes("r", 8), "it is still in our hands, and no later incarnation");
         hold.let_go(&lease);
         assert_eq!(hold.refusal(&lease), None, "nothing is remembered of a claim that was given back");
+        assert!(!hold.executes("r", 7) && hold.executing().is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -22,7 +22,7 @@ use crate::checkpoint::record::{
 };
 use crate::checkpoint::ticket::Reply;
 
-pub(super) use self::abandoned::{Release, abandoned, leave, sweep};
+pub(super) use self::abandoned::{Release, abandoned, leave, sweep, tidy};
 pub(super) use self::holders::holders;
 pub(super) use self::rows::{input_of, output_of, runs_of, saved_of, states_of, steps_of};
 pub(super) use self::runs::renew;
@@ -173,7 +173,12 @@ impl Request {
     pub(super) fn settle_failed(self, error: &StoreError, hold: &Hold) {
         match &self {
             Self::Finish(job) => hold.let_go(&job.ask.lease),
-            Self::Release(job) => hold.let_go(&job.ask.lease),
+            Self::Release(job) => {
+                hold.let_go(&job.ask.lease);
+                hold.left_over();
+            }
+            // It may have been granted, to nobody.
+            Self::Claim(_) => hold.left_over(),
             _ => {}
         }
         self.fail(error);

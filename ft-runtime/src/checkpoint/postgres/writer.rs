@@ -3,6 +3,7 @@
 //! A batch whose connection breaks is executed again on another one, for as long as a server that is away is waited for.
 //! Where nobody knows whether the commit arrived, only that is executed again whose answer stays the same.
 
+use std::future::pending;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use super::queue::Queue;
 use super::requests::{self, Request};
 use super::retry::Retry;
 use super::session::{Dial, Purpose, Session, Trouble, within};
+use crate::checkpoint::either::either;
 use crate::checkpoint::error::StoreError;
 
 /// The task's own state.
@@ -39,7 +41,7 @@ impl Writer {
         let queue = Arc::clone(&self.queue);
         let _closes = CloseOnExit(&queue);
         let mut batch = Vec::new();
-        while queue.take(&mut batch).await {
+        while self.take(&mut batch).await {
             let number = batch.len();
             self.commit(std::mem::take(&mut batch)).await;
             queue.settle(number);
@@ -50,11 +52,34 @@ impl Writer {
         }
     }
 
+    /// The next batch. While there is none, what could not be given back is.
+    async fn take(&mut self, batch: &mut Vec<Request>) -> bool {
+        let queue = Arc::clone(&self.queue);
+        loop {
+            let due = self.hold.has_leftovers().then(|| tokio::time::sleep(self.hold.next_renewal()));
+            let due = async {
+                match due {
+                    Some(due) => due.await,
+                    None => pending().await,
+                }
+            };
+            if let Ok(taken) = either(queue.take(batch), due).await {
+                return taken;
+            }
+            let (limit, mut committing) = (self.hold.next_renewal(), false);
+            if within(limit, self.execute(&mut [], false, &mut committing)).await.is_err() {
+                self.session = None;
+            }
+        }
+    }
+
     /// Commits and answers a batch. One request that the server refuses does not take the others with it.
     async fn commit(&mut self, batch: Vec<Request>) {
         let mut waiting = vec![batch];
+        // Of a batch of which nobody knows whether it was committed, that goes for each request.
+        let mut repeated = false;
         while let Some(mut batch) = waiting.pop() {
-            match self.attempt(&mut batch).await {
+            match self.attempt(&mut batch, &mut repeated).await {
                 Ok(()) => batch.into_iter().for_each(|request| {
                     guarded(|| request.acknowledge(&self.hold));
                 }),
@@ -74,12 +99,11 @@ impl Writer {
 
     /// Executes a batch until it is committed, refused, or the time is over. Requests that cannot be executed again are
     /// answered here and leave it.
-    async fn attempt(&mut self, batch: &mut Vec<Request>) -> Result<(), Trouble> {
+    async fn attempt(&mut self, batch: &mut Vec<Request>, repeated: &mut bool) -> Result<(), Trouble> {
         let mut retry = Retry::new(self.dial.address.store_timeout);
-        let mut repeated = false;
         loop {
             let (mut committing, left) = (false, retry.left());
-            let done = within(left, self.execute(batch, repeated, &mut committing)).await;
+            let done = within(left, self.execute(batch, *repeated, &mut committing)).await;
             self.hold.settle();
             let Failed { trouble, committing } = match done {
                 Ok(()) => return Ok(()),
@@ -90,7 +114,7 @@ impl Writer {
                 _ => self.roll_back().await,
             }
             if committing && matches!(trouble, Trouble::Gone(_)) {
-                repeated = true;
+                *repeated = true;
                 self.answer_unrepeatable(batch, &trouble);
             }
             if !matches!(trouble, Trouble::Gone(_) | Trouble::Conflict(_)) || !retry.wait().await {
@@ -99,6 +123,7 @@ impl Writer {
         }
     }
 
+    /// Of a batch without requests, what has to be done before any.
     async fn execute(&mut self, batch: &mut [Request], repeated: bool, committing: &mut bool) -> Result<(), Trouble> {
         let session = match &mut self.session {
             Some(session) => session,
@@ -108,6 +133,9 @@ impl Writer {
         if !self.hold.is_valid() {
             let (sent, _) = requests::renew(session, &self.hold).await?;
             self.hold.renewed(sent);
+        }
+        if self.hold.has_leftovers() {
+            requests::tidy(session, &self.hold).await?;
         }
         if requests::is_one_statement(batch) {
             *committing = true;

@@ -1,8 +1,8 @@
 //! Giving a run back, finding those that nobody executes, and saying so to those who wait for them.
 
-use super::rows::{lives, run_columns, run_record};
+use super::rows::{UPDATED_AT, lives, run_columns, run_record};
 use crate::checkpoint::postgres::hold::Hold;
-use crate::checkpoint::postgres::session::{Session, Trouble};
+use crate::checkpoint::postgres::session::{Session, Trouble, read};
 use crate::checkpoint::record::{Abandoned, Lease, Left, RunRecord, UnixMillis};
 
 /// Gives a claim back.
@@ -18,6 +18,11 @@ UPDATE ft_run SET owner = NULL, interrupted = $5, recoveries = CASE WHEN $5 THEN
     updated_at = greatest(updated_at, $4)
 WHERE run = $1 AND token = $2 AND owner = $3 AND status = 'running'";
 
+/// `$1` owner, `$2` the runs that it executes: rows that could not be told that it has given them back.
+const GIVE_BACK: &str = "
+UPDATE ft_run SET owner = NULL, interrupted = true
+WHERE finished_at IS NULL AND (owner IS NOT NULL OR interrupted) AND owner = $1 AND status = 'running' AND run <> ALL($2)";
+
 /// Owners whose lease has run out. Several processes look for them at once, and each takes others.
 const SWEEP: &str = "
 WITH dead AS (SELECT owner FROM ft_owner WHERE lease_until < clock_timestamp() LIMIT 100 FOR UPDATE SKIP LOCKED)
@@ -27,9 +32,20 @@ pub(super) async fn release(release: &Release, db: &Session, hold: &Hold) -> Res
     let (run, token) = (&*release.lease.run, release.lease.token as i64);
     let (owner, interrupted) = (hold.owner(), release.left == Left::Interrupted);
     let released = db.execute(RELEASE, &[&run, &token, &owner, &release.at, &interrupted]).await?;
+    hold.give_back(&release.lease);
     if interrupted && released > 0 {
         notify(db).await?;
     }
+    Ok(())
+}
+
+/// Gives back what rows say that we hold, and we do not: nobody else may take it from a process that lives. Only between
+/// two batches of the writer, when every grant is acknowledged.
+pub(in crate::checkpoint::postgres) async fn tidy(db: &Session, hold: &Hold) -> Result<(), Trouble> {
+    if db.execute(GIVE_BACK, &[&hold.owner(), &hold.executing()]).await? > 0 {
+        notify(db).await?;
+    }
+    hold.tidied();
     Ok(())
 }
 
@@ -58,8 +74,8 @@ pub(in crate::checkpoint::postgres) async fn abandoned(
     db: &Session,
     hold: &Hold,
 ) -> Result<Vec<RunRecord>, Trouble> {
-    let (at, run) = ask.after.as_ref().map_or((i64::MIN, ""), |(at, run)| (*at, run));
-    let (owner, held) = (hold.owner(), hold.all().0);
+    let (mut at, mut run) = ask.after.clone().unwrap_or((i64::MIN, String::new()));
+    let (owner, executing) = (hold.owner(), hold.executing());
     // The condition of the index `ft_run_left`: runs that failed, of which there may be many, are not in it. Those of our
     // own that we do not hold are releases that could not be written.
     let sql = concat!(
@@ -67,19 +83,26 @@ pub(in crate::checkpoint::postgres) async fn abandoned(
         run_columns!(),
         " FROM ft_run r WHERE r.finished_at IS NULL AND (r.owner IS NOT NULL OR r.interrupted) AND r.status = 'running' ",
         "AND (r.updated_at, r.run) > ($1, $2) AND ($3::text[] IS NULL OR r.function = ANY($3)) ",
-        "AND CASE WHEN r.owner = $4 THEN r.run <> ALL($5) ELSE NOT ",
+        "AND r.run <> ALL($5) AND (r.owner IS NOT DISTINCT FROM $4 OR NOT ",
         lives!(),
-        " END ORDER BY r.updated_at, r.run LIMIT $6"
+        ") ORDER BY r.updated_at, r.run LIMIT $6"
     );
-    let rows = db.query(sql, &[&at, &run, &ask.functions, &owner, &held, &i64::from(ask.limit)]).await?;
-    let mut left = Vec::with_capacity(rows.len());
-    for row in &rows {
-        match run_record(row) {
-            Ok(run) => left.push(run),
-            // Others wait to go on; whoever asks for this one is told.
-            Err(Trouble::Senseless(_)) => {}
-            Err(trouble) => return Err(trouble),
+    let mut left = Vec::new();
+    loop {
+        let missing = i64::from(ask.limit) - left.len() as i64;
+        let rows = db.query(sql, &[&at, &run, &ask.functions, &owner, &executing, &missing]).await?;
+        for row in &rows {
+            match run_record(row) {
+                Ok(run) => left.push(run),
+                // Others wait to go on; whoever asks for this one is told.
+                Err(Trouble::Senseless(_)) => {}
+                Err(trouble) => return Err(trouble),
+            }
         }
+        // Fewer than asked for are all that there are: so whoever asks takes it, and so it must be.
+        let Some(last) = rows.last().filter(|_| left.len() < ask.limit as usize && rows.len() as i64 == missing) else {
+            return Ok(left);
+        };
+        (run, at) = (read(last, 0)?, read(last, UPDATED_AT)?);
     }
-    Ok(left)
 }

@@ -139,6 +139,10 @@ async fn resume(
     if let Some(owner) = known.owner.as_ref().filter(|_| if ours { hold.holds(run) } else { living }) {
         return Ok(Some(Claimed::Busy { owner: owner.clone() }));
     }
+    // Whatever its row says: what was lost is not over until those who execute it here have stopped.
+    if hold.executes(run, known.incarnation) {
+        return Ok(Some(Claimed::Busy { owner: hold.owner().to_owned() }));
+    }
     if !claim.continues(known.version) {
         return Ok(Some(Claimed::OtherVersion { recorded: known.version }));
     }

@@ -23,6 +23,9 @@ pub(super) use run_columns;
 /// How many columns [`run_columns`] has.
 pub(super) const RUN_COLUMNS: usize = 19;
 
+/// Which of them is `updated_at`.
+pub(super) const UPDATED_AT: usize = 10;
+
 /// Whether the owner of the run `r` lives.
 macro_rules! lives {
     () => {
@@ -73,7 +76,7 @@ fn read_record(run: String, row: &Row) -> Result<RunRecord, Trouble> {
         input_len: length(row, 18)?,
         output_len: length(row, 8)?,
         created_at: read(row, 9)?,
-        updated_at: read(row, 10)?,
+        updated_at: read(row, UPDATED_AT)?,
         finished_at: read(row, 11)?,
         expires_at: read(row, 12)?,
     })

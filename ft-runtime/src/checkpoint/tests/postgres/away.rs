@@ -13,7 +13,8 @@ use ft_test_postgres::{Mode, own};
 use super::{Behind, eventually, granted, step};
 use crate::checkpoint::postgres::Postgres;
 use crate::checkpoint::{
-    Appended, Backend, Checkpoint, CheckpointError, Claim, Claimed, Filter, Finish, Lease, RunStatus, Store, StoreError,
+    Appended, Backend, Checkpoint, CheckpointError, Claim, Claimed, Filter, Finish, Lease, Left, RunStatus, Store,
+    StoreError,
 };
 use crate::{Error, Rejected, site};
 
@@ -88,6 +89,25 @@ async fn a_process_that_cannot_renew_stops_its_runs_before_anybody_may_take_them
     // The same process goes on with it, once it can.
     let again = store.scope(run("r").run(async { Ok(7) })).await.unwrap();
     assert_eq!(again, 7);
+}
+
+#[test]
+fn a_run_that_could_not_be_given_back_is_given_back_when_the_server_is_there_again() {
+    let Some(cluster) = own("a_run_that_could_not_be_given_back_is_given_back_when_the_server_is_there_again") else {
+        return;
+    };
+    let url = cluster.database();
+    let store = Postgres::open_as_new_owner(&format!("{url}?ft_store_timeout=300ms&ft_lease=3s")).unwrap();
+    let lease = Lease::new("r", granted(&store, "r").token);
+    cluster.stop(Mode::Fast);
+    let error = store.release(lease, 0, Left::Interrupted).wait().unwrap_err();
+    assert!(matches!(error, StoreError::Failed { .. }), "{error}");
+    cluster.start_again();
+    // The process lives on, and nobody may take anything from it.
+    let other = Postgres::open_as_new_owner(&url).unwrap();
+    eventually("the run is free", || matches!(other.claim(Claim::new("r", "work")).wait(), Ok(Claimed::Granted(_))));
+    let runs = other.list(Filter::default()).wait().unwrap();
+    assert_eq!((runs[0].owner.as_deref(), runs[0].recoveries), (Some(other.owner()), 0), "nobody has died");
 }
 
 /// Forwards to the server, until it is told to keep an answer and cut the connection.

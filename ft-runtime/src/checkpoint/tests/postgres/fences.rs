@@ -1,13 +1,13 @@
 //! Who may write, and who has to stop.
 
 use std::future::pending;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use super::{Behind, eventually, granted, step};
 use crate::checkpoint::{
-    Appended, Backend, Checkpoint, CheckpointError, Claim, Claimed, Filter, Finish, Lease, Left, Newest, SaveState,
-    Store, StoreError,
+    Abandoned, Appended, Backend, Checkpoint, CheckpointError, Claim, Claimed, Filter, Finish, Lease, Left, Newest,
+    SaveState, Store, StoreError,
 };
 use crate::{Error, Rejected, site};
 
@@ -118,6 +118,89 @@ async fn the_body_of_a_run_that_was_taken_over_is_dropped() {
     let Err(Error::Rejected(Rejected::Checkpoint(error))) = running.await.unwrap() else { panic!("it went on") };
     assert!(matches!(*error, CheckpointError::Store(StoreError::Fenced { .. })), "{error}");
     assert_eq!(Arc::strong_count(&dropped), 1);
+}
+
+#[test]
+fn what_is_still_executed_under_a_lost_claim_keeps_this_process_from_beginning_it_again() {
+    let Some(behind) =
+        Behind::new("what_is_still_executed_under_a_lost_claim_keeps_this_process_from_beginning_it_again")
+    else {
+        return;
+    };
+    let store = behind.open();
+    let lease = Lease::new("r", granted(&store, "r").token);
+    let busy = Claimed::Busy { owner: store.owner().to_owned() };
+    let listed = || store.abandoned(Abandoned::new()).wait().unwrap().len();
+    // Another process has taken it over, and given it back.
+    behind.sql("UPDATE ft_run SET owner = NULL, interrupted = true, token = nextval('ft_token')");
+    assert_eq!((store.claim(Claim::new("r", "work")).wait().unwrap(), listed()), (busy.clone(), 0), "not noticed yet");
+    assert_eq!(store.renew().wait().unwrap().lost, ["r"]);
+    assert_eq!((store.claim(Claim::new("r", "work")).wait().unwrap(), listed()), (busy, 0), "its steps have not ended");
+    store.release(lease, 0, Left::Interrupted).wait().unwrap();
+    assert_eq!(listed(), 1);
+    let _ = granted(&store, "r");
+}
+
+#[test]
+fn a_step_of_a_run_that_was_lost_is_not_executed() {
+    let Some(behind) = Behind::new("a_step_of_a_run_that_was_lost_is_not_executed") else { return };
+    let backend = Arc::new(behind.open());
+    let store = Store::from_backend(Arc::clone(&backend) as Arc<dyn Backend>);
+    type Out = Result<u32, Error<&'static str>>;
+    let mut executed = false;
+    let run = || Checkpoint::new().run("r").named("work").calls::<Out>();
+    // Nothing stops the body of a blocking run.
+    let ended = store.scope_blocking(|| {
+        run().run_blocking(|| {
+            behind.sql("UPDATE ft_run SET owner = 'other', token = nextval('ft_token')");
+            backend.renew().wait().unwrap();
+            Checkpoint::new().step("charge").at(site!("lost").enter()).calls::<Out>().run_blocking(|| {
+                executed = true;
+                Ok(1)
+            })
+        })
+    });
+    let Err(Error::Rejected(Rejected::Checkpoint(error))) = ended else { panic!("{ended:?}") };
+    assert!(matches!(*error, CheckpointError::Store(StoreError::LeaseLost { .. })), "{error}");
+    assert!(!executed);
+}
+
+#[test]
+fn a_step_does_not_begin_when_the_lease_has_run_out_and_nobody_has_noticed() {
+    let Some(behind) = Behind::new("a_step_does_not_begin_when_the_lease_has_run_out_and_nobody_has_noticed") else {
+        return;
+    };
+    let url = format!("{}&ft_lease=300ms", behind.url);
+    let backend = Arc::new(crate::checkpoint::postgres::Postgres::open_as_new_owner(&url).unwrap());
+    let lease = Lease::new("r", granted(&*backend, "r").token);
+    assert_eq!(backend.barred(&lease), None);
+    // As when the process is stopped: nothing of the store goes on, until `resume`.
+    let (resume, stopped) = mpsc::channel::<()>();
+    let (stops, is_stopped) = mpsc::channel();
+    backend.while_stalled(|| {
+        backend.renew().abandon(move |_| {
+            stops.send(()).unwrap();
+            let _ = stopped.recv();
+        });
+    });
+    is_stopped.recv().unwrap();
+    eventually("the lease has run out", || backend.barred(&lease).is_some());
+    assert!(matches!(backend.barred(&lease), Some(StoreError::LeaseLost { .. })));
+    resume.send(()).unwrap();
+}
+
+#[test]
+fn a_damaged_row_does_not_hide_the_runs_behind_it() {
+    let Some(behind) = Behind::new("a_damaged_row_does_not_hide_the_runs_behind_it") else { return };
+    let store = behind.open();
+    for run in ["a", "b", "c"] {
+        let lease = Lease::new(run, granted(&store, run).token);
+        store.release(lease, 1, Left::Interrupted).wait().unwrap();
+    }
+    behind.sql("UPDATE ft_run SET attempts = -1 WHERE run = 'a'");
+    let left = store.abandoned(Abandoned::new().limit(2)).wait().unwrap();
+    let left: Vec<_> = left.iter().map(|run| &*run.run).collect();
+    assert_eq!(left, ["b", "c"], "fewer than asked for would mean that there are no more");
 }
 
 #[test]
