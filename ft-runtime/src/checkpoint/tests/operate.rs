@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::World;
+use crate::checkpoint::record::unix_now;
 use crate::checkpoint::{
     Checkpoint, CheckpointError, Claim, Claimed, Filter, Lease, Left, RunSession, RunStatus, Saved, Step, Store,
     StoreError, idempotency_key,
@@ -89,13 +90,13 @@ fn a_run_that_keeps_dying_is_parked_until_somebody_lets_it_go_on() {
         assert_eq!(dies(&world, &[]), Claimed::Parked { recoveries: 2, now: false });
         let store = world.owner();
         assert_eq!(store.list(Filter::default().status(RunStatus::Parked)).wait().unwrap().len(), 1);
-        assert_eq!(store.resume("r", 1).wait(), Ok(true));
-        assert_eq!(store.resume("r", 1).wait(), Ok(false));
+        assert_eq!(store.resume("r", unix_now()).wait(), Ok(true));
+        assert_eq!(store.resume("r", unix_now()).wait(), Ok(false));
         for _ in 0..3 {
             assert!(matches!(dies(&world, &[]), Claimed::Granted(_)));
         }
         assert!(matches!(dies(&world, &[]), Claimed::Parked { .. }));
-        assert_eq!(store.cancel("r", 1).wait(), Ok(true));
+        assert_eq!(store.cancel("r", unix_now()).wait(), Ok(true));
         assert_eq!(dies(&world, &[]), Claimed::Cancelled);
     }
 }

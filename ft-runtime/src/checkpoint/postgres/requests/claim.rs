@@ -48,7 +48,7 @@ again AS (
         incarnation = next.token, output = NULL, created_at = $5, updated_at = $5, finished_at = NULL,
         expires_at = NULL, steps = 0, keep_unfinished = $6, arguments = $7, recoveries = 0,
         interrupted = false, input = $8
-    FROM next WHERE r.run = $1 AND r.token = $9 AND r.finished_at IS NOT NULL
+    FROM next WHERE r.run = $1 AND r.token = $9 AND (r.finished_at IS NOT NULL OR r.status = 'cancelled')
     RETURNING r.run, r.token),
 steps AS (DELETE FROM ft_step s USING again WHERE s.run = again.run),
 states AS (DELETE FROM ft_state s USING again WHERE s.run = again.run)
@@ -88,8 +88,10 @@ async fn try_to(claim: &Claim, db: &Session, hold: &Hold) -> Result<Option<Claim
         return granted(claim, started, db).await.map(Some);
     }
     let Some(row) = known else {
-        // Its steps without its row: somebody deletes it by hand before it may start from nothing.
-        let orphan = db.query_opt("SELECT FROM ft_step WHERE run = $1 LIMIT 1", &[&run]).await?;
+        // Its steps without its row: somebody deletes it by hand before it may start from nothing. Both in one look, since
+        // another process may have started it, and recorded a step, since the row was looked for.
+        let orphan = "SELECT FROM ft_step WHERE run = $1 AND NOT EXISTS (SELECT FROM ft_run WHERE run = $1) LIMIT 1";
+        let orphan = db.query_opt(orphan, &[&run]).await?;
         return match orphan {
             Some(_) => Err(Trouble::Senseless(format!("run `{run}` has steps, and no row of its own"))),
             None => Ok(None),

@@ -16,20 +16,21 @@ use crate::checkpoint::record::{Appended, Step, StepRecord};
 /// it was recorded now.
 ///
 /// The lock on the run's row is the fence. Without it, a step of an older claim could be committed after a newer one had
-/// read the steps. Rows are locked in the order of their names, so that no two batches wait for each other.
+/// read the steps. Within an hour the age of a run is left as it is: it decides about
+/// weeks. Rows are locked in the order of their names, so that no two batches wait for each other.
 const APPEND: &str = "
 WITH batch AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::int8[], $3::text[], $4::int4[], $5::bytea[], $6::bytea[], $7::int8[], $8::int8[])
         WITH ORDINALITY AS b (run, token, key, schema, input, value, version, at, place)),
 held AS MATERIALIZED (
-    SELECT r.run, b.token, r.steps
+    SELECT r.run, b.token, r.steps, r.updated_at
     FROM (SELECT DISTINCT run COLLATE \"C\" AS run, token FROM batch) b
     JOIN ft_run r ON r.run = b.run AND r.token = b.token
     WHERE r.owner = $9 AND r.status = 'running'
     ORDER BY r.run
     FOR NO KEY UPDATE OF r),
 firsts AS MATERIALIZED (
-    SELECT DISTINCT ON (b.run, b.key) b.*, h.steps FROM batch b JOIN held h ON h.run = b.run AND h.token = b.token
+    SELECT DISTINCT ON (b.run, b.key) b.*, h.steps, h.updated_at FROM batch b JOIN held h ON h.run = b.run AND h.token = b.token
     ORDER BY b.run, b.key, b.place),
 fresh AS MATERIALIZED (
     SELECT f.*, f.steps + row_number() OVER (PARTITION BY f.run ORDER BY f.place) AS seq FROM firsts f
@@ -39,9 +40,10 @@ recorded AS (
     SELECT run, seq, key, schema, input, value, token, version, at FROM fresh
     ON CONFLICT (run, key) DO NOTHING RETURNING run, seq),
 counted AS (
-    UPDATE ft_run r SET steps = n.seq, recoveries = 0,
-        updated_at = CASE WHEN r.updated_at < n.at - 3600000 THEN n.at ELSE r.updated_at END
-    FROM (SELECT f.run, max(f.seq) AS seq, max(f.at) AS at FROM fresh f JOIN recorded USING (run, seq) GROUP BY f.run) n
+    UPDATE ft_run r SET steps = n.seq, recoveries = 0, updated_at = coalesce(n.at, r.updated_at)
+    FROM (SELECT f.run, max(f.seq) AS seq,
+            (array_agg(f.at ORDER BY f.place) FILTER (WHERE f.updated_at < f.at - 3600000))[1] AS at
+        FROM fresh f JOIN recorded USING (run, seq) GROUP BY f.run) n
     WHERE r.run = n.run)
 SELECT h.run IS NOT NULL, f.seq
 FROM batch b
