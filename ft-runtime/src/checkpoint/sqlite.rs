@@ -147,8 +147,8 @@ impl Sqlite {
 
     /// A request that changes something and panics.
     #[cfg(test)]
-    pub(crate) fn panic(&self) -> Ticket<()> {
-        self.ask(requests::Panic)
+    pub(crate) fn panic(&self, is_trusted: bool) -> Ticket<()> {
+        self.ask(requests::Panic { is_trusted })
     }
 
     fn ask<A: Ask>(&self, ask: A) -> Ticket<A::Answer> {

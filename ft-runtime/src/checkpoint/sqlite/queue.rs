@@ -38,8 +38,8 @@ struct Waiting {
     /// Requests that were ever enqueued, and how many of them are answered.
     pushed: u64,
     settled: u64,
-    /// How many requests the writer wants to be woken for.
-    wanted: usize,
+    /// How many requests the writer waits for; `None` while it works, and once it was woken.
+    wanted: Option<usize>,
     closed: bool,
     #[cfg(test)]
     stalled: bool,
@@ -73,7 +73,11 @@ impl Queue {
         waiting.bytes += size;
         waiting.pushed += 1;
         waiting.requests.push_back(request);
-        let wakes = waiting.requests.len() >= waiting.wanted;
+        // Waking costs a system call, for nothing where nobody waits.
+        let wakes = waiting.wanted.is_some_and(|wanted| waiting.requests.len() >= wanted);
+        if wakes {
+            waiting.wanted = None;
+        }
         drop(waiting);
         if wakes {
             self.filled.notify_one();
@@ -129,14 +133,16 @@ impl Queue {
             if waiting.closed {
                 return false;
             }
+            waiting.wanted = Some(1);
             waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
+        waiting.wanted = None;
         if waiting.requests.len() < expected && !waiting.closed {
-            waiting.wanted = expected;
+            waiting.wanted = Some(expected);
             let gathering = |waiting: &mut Waiting| waiting.requests.len() < expected && !waiting.closed;
             let gathered = self.filled.wait_timeout_while(waiting, patience, gathering);
             waiting = gathered.unwrap_or_else(PoisonError::into_inner).0;
-            waiting.wanted = 0;
+            waiting.wanted = None;
         }
         let mut bytes = 0;
         while batch.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {

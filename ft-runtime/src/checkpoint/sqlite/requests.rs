@@ -57,7 +57,13 @@ pub(super) trait Ask: Send + 'static {
         Ok(())
     }
 
-    /// Does the work. An `Err` outside means that the database failed and takes the whole batch with it; one inside
+    /// Whether it needs no savepoint of its own, as it answers with an `Err`, or panics, only where a row is damaged or the
+    /// code is. If that happens nevertheless, the whole batch is executed once more, with savepoints.
+    fn is_trusted(&self) -> bool {
+        false
+    }
+
+    /// Does the work; once more if the batch has to be executed again. An `Err` outside means that the database failed and takes the whole batch with it; one inside
     /// is this request's own answer, and nothing was changed for it.
     fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<Self::Answer>;
 
@@ -71,12 +77,33 @@ type Executed<T> = rusqlite::Result<Result<T, StoreError>>;
 pub(super) struct Job<A: Ask> {
     ask: A,
     reply: Reply<A::Answer>,
+    /// What went wrong before the transaction, in which there is nothing to do then.
+    refused: Option<StoreError>,
     answer: Option<Result<A::Answer, StoreError>>,
+}
+
+/// How the requests of a batch are kept apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Apart {
+    /// Those that are [trusted](Ask::is_trusted) are not: the cheaper way, nearly always enough.
+    Untrusted,
+    /// Each has a savepoint.
+    All,
+}
+
+/// What became of a request in its transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a batch in which a trusted request failed must not be committed"]
+pub(super) enum Outcome {
+    /// It has its answer.
+    Answered,
+    /// It was trusted and failed: nobody knows what it has left in the transaction.
+    Spoilt,
 }
 
 impl<A: Ask> Job<A> {
     pub(super) fn new(ask: A, reply: Reply<A::Answer>) -> Self {
-        Self { ask, reply, answer: None }
+        Self { ask, reply, refused: None, answer: None }
     }
 }
 
@@ -84,7 +111,7 @@ impl<A: Ask> Job<A> {
 pub(super) trait Work: Send {
     fn size(&self) -> usize;
     fn prepare(&mut self, values: &Values);
-    fn execute(&mut self, db: &Connection, hands: &mut Hands) -> rusqlite::Result<()>;
+    fn execute(&mut self, db: &Connection, hands: &mut Hands, apart: Apart) -> rusqlite::Result<Outcome>;
     fn acknowledge(self: Box<Self>, hands: &mut Hands);
     fn fail(self: Box<Self>, error: &StoreError, hands: &mut Hands);
     fn refuse(self: Box<Self>, error: StoreError);
@@ -96,17 +123,19 @@ impl<A: Ask> Work for Job<A> {
     }
 
     fn prepare(&mut self, values: &Values) {
-        if let Err(error) = self.ask.prepare(values) {
-            self.answer = Some(Err(error));
-        }
+        self.refused = self.ask.prepare(values).err();
     }
 
-    fn execute(&mut self, db: &Connection, hands: &mut Hands) -> rusqlite::Result<()> {
-        if self.answer.is_some() {
-            return Ok(());
+    fn execute(&mut self, db: &Connection, hands: &mut Hands, apart: Apart) -> rusqlite::Result<Outcome> {
+        if let Some(refused) = &self.refused {
+            self.answer = Some(Err(refused.clone()));
+            return Ok(Outcome::Answered);
         }
+        let has_savepoint = apart == Apart::All || !self.ask.is_trusted();
         let doomed = hands.values.doomed();
-        db.prepare_cached("SAVEPOINT request")?.execute([])?;
+        if has_savepoint {
+            db.prepare_cached("SAVEPOINT request")?.execute([])?;
+        }
         // What a panic leaves half-changed is the database, and that is rolled back.
         let executed = panic::catch_unwind(AssertUnwindSafe(|| self.ask.execute(db, hands)));
         let answer = match executed {
@@ -115,17 +144,23 @@ impl<A: Ask> Work for Job<A> {
             Err(panic) => Err(hands.panicked(&*panic)),
         };
         // A request that fails on its own has changed nothing; the others of the batch go on.
-        if answer.is_err() {
-            db.prepare_cached("ROLLBACK TO request")?.execute([])?;
-            hands.values.undo(doomed);
+        match (has_savepoint, answer.is_err()) {
+            (false, false) => {}
+            (false, true) => return Ok(Outcome::Spoilt),
+            (true, failed) => {
+                if failed {
+                    db.prepare_cached("ROLLBACK TO request")?.execute([])?;
+                    hands.values.undo(doomed);
+                }
+                db.prepare_cached("RELEASE request")?.execute([])?;
+            }
         }
-        db.prepare_cached("RELEASE request")?.execute([])?;
         self.answer = Some(answer);
-        Ok(())
+        Ok(Outcome::Answered)
     }
 
     fn acknowledge(self: Box<Self>, hands: &mut Hands) {
-        let Job { ask, reply, answer } = *self;
+        let Job { ask, reply, answer, .. } = *self;
         // Without an answer the reply says `Closed` when it is dropped here.
         if let Some(answer) = answer {
             ask.settle(answer.as_ref(), hands);
@@ -143,10 +178,11 @@ impl<A: Ask> Work for Job<A> {
     }
 }
 
-/// The fence. Every statement that writes for a run contains it: `?1` run, `?2` token, `?3` owner.
+/// The fence, as a condition on the row of a run. What writes for a run contains it, or follows in the same transaction on
+/// a statement that does: `?1` run, `?2` token, `?3` owner.
 macro_rules! fence {
     () => {
-        "EXISTS (SELECT 1 FROM ft_run WHERE run = ?1 AND token = ?2 AND owner = ?3 AND status = 'running')"
+        "run = ?1 AND token = ?2 AND owner = ?3 AND status = 'running'"
     };
 }
 use fence;
@@ -227,11 +263,17 @@ pub(super) fn is_senseless(error: &rusqlite::Error) -> bool {
 
 /// Deletes every run and panics.
 #[cfg(test)]
-pub(super) struct Panic;
+pub(super) struct Panic {
+    pub(super) is_trusted: bool,
+}
 
 #[cfg(test)]
 impl Ask for Panic {
     type Answer = ();
+
+    fn is_trusted(&self) -> bool {
+        self.is_trusted
+    }
 
     fn execute(&self, db: &Connection, _: &mut Hands) -> Executed<()> {
         db.execute("DELETE FROM ft_run", [])?;

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, TransactionBehavior};
 
 use super::mark::{self, Mark};
 use super::queue::Queue;
-use super::requests::{self, Request};
+use super::requests::{self, Apart, Outcome, Request};
 use super::schema;
 use super::values::Values;
 use crate::checkpoint::error::StoreError;
@@ -126,11 +126,15 @@ impl Writer {
             move |error| schema::explain(error, path, doing)
         };
         failpoint::pass("batch: taken")?;
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(failed("beginning a transaction"))?;
-        for request in batch {
-            request.execute(&transaction, &mut self.hands).map_err(failed("executing a request"))?;
+        let mut transaction = schema::begin(connection, &path)?;
+        if self.attempt(&transaction, batch, Apart::Untrusted).map_err(failed("executing a request"))?
+            == Outcome::Spoilt
+        {
+            transaction.rollback().map_err(failed("rolling a batch back"))?;
+            self.hands.forget_attempt();
+            transaction = schema::begin(connection, &path)?;
+            // With savepoints no request spoils the others.
+            let _ = self.attempt(&transaction, batch, Apart::All).map_err(failed("executing a request"))?;
         }
         failpoint::pass("batch: executed")?;
         #[cfg(test)]
@@ -143,6 +147,16 @@ impl Writer {
         #[cfg(test)]
         self.queue.count_commit();
         Ok(())
+    }
+
+    /// Executes the requests in a transaction, until one of them spoils it.
+    fn attempt(&mut self, db: &Connection, batch: &mut [Request], apart: Apart) -> rusqlite::Result<Outcome> {
+        for request in batch {
+            if request.execute(db, &mut self.hands, apart)? == Outcome::Spoilt {
+                return Ok(Outcome::Spoilt);
+            }
+        }
+        Ok(Outcome::Answered)
     }
 
     /// Opens and reads the database again, and starts a new log: nothing may be appended behind frames of which
@@ -216,6 +230,12 @@ impl Hands {
     /// A grant that is not committed yet.
     pub(super) fn grant(&mut self, run: &Arc<str>) {
         self.granted.insert(Arc::clone(run));
+    }
+
+    /// What was granted and deleted in a transaction that was rolled back was not.
+    fn forget_attempt(&mut self) {
+        self.granted.clear();
+        self.values.undo(0);
     }
 
     pub(super) fn hold(&mut self, run: &Arc<str>, token: u64) {

@@ -155,15 +155,69 @@ fn two_processes_may_write_to_one_file_at_the_same_time() {
 
 #[test]
 fn a_panic_in_a_request_is_its_own_answer_and_nothing_of_it_is_kept() {
+    for is_trusted in [false, true] {
+        let world = World::sqlite();
+        let store = open(&world);
+        let (before, panicked, after) =
+            store.while_stalled(|| (store.claim(claim("a")), store.panic(is_trusted), store.claim(claim("b"))));
+        assert!(matches!(before.wait(), Ok(Claimed::Granted(_))));
+        let error = panicked.wait().unwrap_err();
+        assert!(matches!(&error, StoreError::Failed { reason, .. } if reason == "it panicked: asked to"), "{error:?}");
+        assert!(matches!(after.wait(), Ok(Claimed::Granted(_))));
+        assert_eq!(store.list(Filter::default()).wait().unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn a_step_of_a_damaged_run_spoils_nothing_else_of_its_batch() {
     let world = World::sqlite();
     let store = open(&world);
-    let (before, panicked, after) =
-        store.while_stalled(|| (store.claim(claim("a")), store.panic(), store.claim(claim("b"))));
-    assert!(matches!(before.wait(), Ok(Claimed::Granted(_))));
-    let error = panicked.wait().unwrap_err();
-    assert!(matches!(&error, StoreError::Failed { reason, .. } if reason == "it panicked: asked to"), "{error:?}");
-    assert!(matches!(after.wait(), Ok(Claimed::Granted(_))));
-    assert_eq!(store.list(Filter::default()).wait().unwrap().len(), 2);
+    for (run, token) in [("bad", 1), ("good", 2)] {
+        let _ = store.claim(claim(run)).wait().unwrap();
+        assert_eq!(append_with(&store, run, token, "first".into()).wait().unwrap(), [Appended::Recorded { seq: 1 }]);
+    }
+    world.tamper("UPDATE ft_run SET steps = 0 WHERE run = 'bad'");
+    let commits = store.commits();
+    let (claimed, again, good, bad, after, stale) = store.while_stalled(|| {
+        (
+            store.claim(claim("new")),
+            store.claim(claim("new")),
+            append_with(&store, "good", 2, "second".into()),
+            append_with(&store, "bad", 1, "second".into()),
+            append_with(&store, "good", 2, "third".into()),
+            append_with(&store, "good", 1, "stale".into()),
+        )
+    });
+    assert!(matches!(claimed.wait(), Ok(Claimed::Granted(granted)) if granted.token == 3));
+    assert!(matches!(again.wait(), Ok(Claimed::Busy { .. })));
+    assert_eq!(good.wait().unwrap(), [Appended::Recorded { seq: 2 }]);
+    assert!(matches!(bad.wait(), Err(StoreError::Damaged { .. })));
+    assert_eq!(after.wait().unwrap(), [Appended::Recorded { seq: 3 }]);
+    assert!(matches!(stale.wait().unwrap().as_slice(), [Appended::Fenced { .. }]));
+    assert_eq!(store.commits(), commits + 1, "what was rolled back is committed with the others");
+    let keys = |run| store.steps(run).wait().unwrap().into_iter().map(|step| step.key.to_string()).collect::<Vec<_>>();
+    assert_eq!(
+        (keys("good"), keys("bad")),
+        (["first", "second", "third"].map(str::to_owned).into(), vec!["first".into()])
+    );
+    world.tamper("UPDATE ft_run SET steps = 1 WHERE run = 'bad'");
+    assert_eq!(append_with(&store, "bad", 1, "second".into()).wait().unwrap(), [Appended::Recorded { seq: 2 }]);
+}
+
+#[test]
+fn a_step_that_is_there_already_takes_no_number_and_does_not_count_as_getting_further() {
+    let world = World::sqlite();
+    let store = open(&world);
+    let _ = store.claim(claim("r")).wait().unwrap();
+    let _ = append(&store, "r", "a".into()).wait().unwrap();
+    world.tamper("UPDATE ft_run SET recoveries = 2, updated_at = -7200000");
+    let before = store.list(Filter::default()).wait().unwrap();
+    assert!(matches!(append(&store, "r", "a".into()).wait().unwrap().as_slice(), [Appended::Already(_)]));
+    assert_eq!(store.list(Filter::default()).wait().unwrap(), before);
+    assert_eq!(append(&store, "r", "b".into()).wait().unwrap(), [Appended::Recorded { seq: 2 }]);
+    let after = store.list(Filter::default()).wait().unwrap();
+    assert_eq!(after[0].recoveries, 0);
+    assert!(after[0].updated_at > before[0].updated_at);
 }
 
 #[test]

@@ -25,7 +25,7 @@ impl Ask for Release {
         let Lease { run, token } = &self.lease;
         db.prepare_cached(concat!(
             "UPDATE ft_run SET owner = NULL, interrupted = ?5, recoveries = iif(?5, recoveries, 0), ",
-            "updated_at = max(updated_at, ?4) WHERE run = ?1 AND ",
+            "updated_at = max(updated_at, ?4) WHERE ",
             fence!()
         ))?
         .execute(params![&**run, *token as i64, hands.owner(), self.at, self.left == Left::Interrupted])?;

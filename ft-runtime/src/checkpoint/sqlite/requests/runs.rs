@@ -41,7 +41,7 @@ impl Ask for Finish {
         let finished = db
             .prepare_cached(concat!(
                 "UPDATE ft_run SET status = 'finished', owner = NULL, output = ?4, updated_at = ?5, finished_at = ?5, ",
-                "expires_at = ?6 WHERE run = ?1 AND ",
+                "expires_at = ?6 WHERE ",
                 fence!()
             ))?
             .execute(params![run, self.lease.token as i64, hands.owner(), &*self.output, self.at, self.expires_at])?;
@@ -167,14 +167,23 @@ fn arguments(row: &Row<'_>, column: usize) -> rusqlite::Result<Arguments> {
     Arguments::from_bytes(bytes).ok_or_else(|| senseless("its arguments are none".into()))
 }
 
-/// Says that a run was recorded in, and so got further. Within the hour its age is left at that: it decides about weeks.
+/// Whether there is something to [`touch`] at this moment. Within the hour its age is left at that: it decides about weeks,
+/// and stands in indexes.
+macro_rules! to_touch {
+    ($at:literal) => {
+        concat!("(updated_at < ", $at, " - 3600000 OR recoveries > 0)")
+    };
+}
+pub(super) use to_touch;
+
+/// Says that a run was recorded in, and so got further.
 pub(super) fn touch(db: &Connection, run: &str, at: UnixMillis) -> rusqlite::Result<()> {
-    const HOUR: i64 = 60 * 60 * 1000;
-    db.prepare_cached(
-        "UPDATE ft_run SET updated_at = iif(updated_at < ?2 - ?3, ?2, updated_at), recoveries = 0 \
-         WHERE run = ?1 AND (updated_at < ?2 - ?3 OR recoveries > 0)",
-    )?
-    .execute(params![run, at, HOUR])
+    db.prepare_cached(concat!(
+        "UPDATE ft_run SET updated_at = iif(updated_at < ?2 - 3600000, ?2, updated_at), recoveries = 0 ",
+        "WHERE run = ?1 AND ",
+        to_touch!("?2")
+    ))?
+    .execute(params![run, at])
     .map(drop)
 }
 

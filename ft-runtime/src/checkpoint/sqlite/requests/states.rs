@@ -46,8 +46,7 @@ impl Ask for Save {
         let inserted = db
             .prepare_cached(concat!(
                 "INSERT INTO ft_state (run, token, name, generation, type_name, value, steps, version, recorded_at) ",
-                "SELECT ?1, ?2, ?4, ?5, ?6, ?7, (SELECT steps FROM ft_run WHERE run = ?1), ?8, ?9 ",
-                "WHERE ",
+                "SELECT ?1, ?2, ?4, ?5, ?6, ?7, steps, ?8, ?9 FROM ft_run WHERE ",
                 fence!()
             ))?
             .execute(params![

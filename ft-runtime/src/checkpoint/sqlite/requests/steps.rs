@@ -3,7 +3,7 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::runs::touch;
+use super::runs::{to_touch, touch};
 use super::{Ask, Executed, Look, count, fence, fenced, value};
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::fingerprint::InputHash;
@@ -25,6 +25,10 @@ impl Ask for Append {
         self.0.iter_mut().try_for_each(|step| values.keep(&mut step.value))
     }
 
+    fn is_trusted(&self) -> bool {
+        true
+    }
+
     fn execute(&self, db: &Connection, hands: &mut Hands) -> Executed<Vec<Appended>> {
         let appended = self.0.iter().map(|step| append(step, db, hands));
         appended.collect::<rusqlite::Result<_>>().map(Ok)
@@ -33,54 +37,67 @@ impl Ask for Append {
 
 fn append(step: &Step, db: &Connection, hands: &Hands) -> rusqlite::Result<Appended> {
     let run = &*step.lease.run;
-    let seq = db
-        .prepare_cached(concat!(
-            "INSERT INTO ft_step (run, token, seq, key, schema, input, value, version, recorded_at) ",
-            "SELECT ?1, ?2, (SELECT steps + 1 FROM ft_run WHERE run = ?1), ?4, ?5, ?6, ?7, ?8, ?9 ",
-            "WHERE ",
-            fence!(),
-            " ON CONFLICT (run, key) DO NOTHING RETURNING seq"
-        ))?
-        .query_row(
-            params![
-                run,
-                step.lease.token as i64,
-                hands.owner(),
-                &*step.key,
-                step.schema,
-                step.input.as_bytes().as_slice(),
-                &*step.value,
-                step.version,
-                step.at
-            ],
-            |row| count(row, 0),
-        )
-        .optional()?;
-    if let Some(seq) = seq {
-        hands.values.named(db, run, &step.value)?;
-        db.prepare_cached("UPDATE ft_run SET steps = ?2, recoveries = 0 WHERE run = ?1")?
-            .execute(params![run, seq as i64])?;
-        touch(db, run, step.at)?;
-        return Ok(Appended::Recorded { seq });
-    }
-    let held: bool = db
-        .prepare_cached(concat!("SELECT ", fence!()))?
-        .query_row(params![run, step.lease.token as i64, hands.owner()], |row| row.get(0))?;
-    let recorded = db
-        .prepare_cached(concat!(
-            "SELECT key, seq, schema, input, value, token, version, recorded_at FROM ft_step ",
-            "WHERE run = ?1 AND key = ?2"
-        ))?
-        .query_row(params![run, &*step.key], |row| step_record(row, hands.values.files()))
-        .optional()?;
-    match recorded {
-        Some(recorded) if held => Ok(Appended::Already(recorded)),
-        _ => match fenced(db, run)? {
+    let Some((seq, to_touch)) = next_seq(step, db, hands)? else {
+        return match fenced(db, run)? {
             StoreError::RunCancelled { .. } => Ok(Appended::Cancelled),
             StoreError::Fenced { owner, .. } => Ok(Appended::Fenced { owner }),
             _ => Ok(Appended::Fenced { owner: None }),
-        },
+        };
+    };
+    let inserted = db
+        .prepare_cached(
+            "INSERT INTO ft_step (run, seq, key, schema, input, value, token, version, recorded_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (run, key) DO NOTHING",
+        )?
+        .execute(params![
+            run,
+            seq as i64,
+            &*step.key,
+            step.schema,
+            step.input.as_bytes().as_slice(),
+            &*step.value,
+            step.lease.token as i64,
+            step.version,
+            step.at
+        ])?;
+    if inserted == 0 {
+        give_back(db, run)?;
+        return already(step, db, hands);
     }
+    hands.values.named(db, run, &step.value)?;
+    if to_touch {
+        touch(db, run, step.at)?;
+    }
+    Ok(Appended::Recorded { seq })
+}
+
+/// Takes the next number of the run, and says whether the run is to be touched; `None` where the fence holds it off.
+fn next_seq(step: &Step, db: &Connection, hands: &Hands) -> rusqlite::Result<Option<(u64, bool)>> {
+    db.prepare_cached(concat!(
+        "UPDATE ft_run SET steps = steps + 1 WHERE ",
+        fence!(),
+        " RETURNING steps, ",
+        to_touch!("?4")
+    ))?
+    .query_row(params![&*step.lease.run, step.lease.token as i64, hands.owner(), step.at], |row| {
+        Ok((count(row, 0)?, row.get(1)?))
+    })
+    .optional()
+}
+
+/// Gives a number back that was taken in this transaction.
+fn give_back(db: &Connection, run: &str) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE ft_run SET steps = steps - 1 WHERE run = ?1")?.execute([run]).map(drop)
+}
+
+/// What stands under the key of a step.
+fn already(step: &Step, db: &Connection, hands: &Hands) -> rusqlite::Result<Appended> {
+    db.prepare_cached(concat!(
+        "SELECT key, seq, schema, input, value, token, version, recorded_at FROM ft_step ",
+        "WHERE run = ?1 AND key = ?2"
+    ))?
+    .query_row(params![&*step.lease.run, &*step.key], |row| step_record(row, hands.values.files()))
+    .map(Appended::Already)
 }
 
 /// Reads the steps of a run.
