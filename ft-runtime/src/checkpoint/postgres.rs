@@ -327,7 +327,7 @@ impl Backend for Postgres {
     fn import(&self, import: Import) -> Ticket<RunRecord> {
         // Looked through by whoever asks for it: others wait for the store's own thread.
         match import.check() {
-            Ok(()) => self.ask(import, Request::Import),
+            Ok(()) => self.ask(Box::new(import), Request::Import),
             Err(refused) => Ticket::ready(Err(refused)),
         }
     }

@@ -74,7 +74,7 @@ pub(super) enum Request {
     Resume(Job<OfRun, bool>),
     Fork(Job<Fork, RunRecord>),
     Gc(Job<Gc, Collected>),
-    Import(Job<Import, RunRecord>),
+    Import(Job<Box<Import>, RunRecord>),
 }
 
 impl Request {
