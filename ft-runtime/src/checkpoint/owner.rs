@@ -76,11 +76,17 @@ pub(crate) fn is_alive(directory: &Path, id: &str) -> io::Result<bool> {
 pub(crate) fn process(directory: &Path, id: &str) -> Option<String> {
     let mut name = Vec::new();
     File::open(directory.join(id)).ok()?.take(MAX_PROCESS).read_to_end(&mut name).ok()?;
-    let name: String = String::from_utf8_lossy(&name).chars().filter(|c| !c.is_control()).collect();
+    readable(&String::from_utf8_lossy(&name))
+}
+
+/// What somebody else has written down for people, as it can be shown.
+pub(crate) fn readable(name: &str) -> Option<String> {
+    let name: String = name.chars().filter(|c| !c.is_control()).collect();
     Some(name).filter(|name| !name.is_empty())
 }
 
-fn this_process() -> String {
+/// What this process calls itself.
+pub(crate) fn this_process() -> String {
     let id = std::process::id();
     let program = std::env::current_exe().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
     match program {

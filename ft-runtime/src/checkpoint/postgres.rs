@@ -9,7 +9,9 @@ mod address;
 mod bell;
 mod hold;
 mod keeper;
+mod looks;
 mod queue;
+mod read_only;
 mod reader;
 mod requests;
 mod retry;
@@ -29,8 +31,10 @@ use futures_util::future::{join, join_all};
 use self::address::Address;
 use self::bell::Bell;
 use self::hold::Hold;
+use self::looks::{Export, Holders, Input, Nobodys, Output, Saved, States, Steps, Verify};
 use self::queue::Queue;
-use self::reader::{Asked, Look, READERS};
+pub(crate) use self::read_only::ReadOnly;
+use self::reader::{Look, READERS};
 use self::requests::{Job, OfRun, Release, Request, Save};
 use self::session::{Dial, Purpose, Session, Trouble};
 use self::writer::Writer;
@@ -38,8 +42,8 @@ use super::backend::Backend;
 use super::error::StoreError;
 use super::owner::fresh_id;
 use super::record::{
-    Abandoned, Appended, Claim, Claimed, Collected, Filter, Finish, Fork, Gc, Lease, Left, Renewed, RunRecord,
-    SaveState, StateRecord, Step, StepRecord, UnixMillis,
+    Abandoned, Appended, Claim, Claimed, Collected, Filter, Finding, Finish, Fork, Gc, Holder, Import, Lease, Left,
+    Renewed, RunCopy, RunRecord, SaveState, StateRecord, Step, StepRecord, UnixMillis,
 };
 use super::ticket::{Ticket, ticket};
 
@@ -55,6 +59,16 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Opens a store, or joins the handle that this process has open already: one owner for each URL.
     pub(crate) fn open(url: &str) -> Result<Arc<Self>, StoreError> {
+        Self::join(url, Self::open_as_new_owner)
+    }
+
+    /// As [`open`](Self::open), a store that is there and stays as it is.
+    pub(crate) fn open_existing(url: &str) -> Result<Arc<Self>, StoreError> {
+        Self::join(url, |url| Self::enter(url, Tables::There))
+    }
+
+    /// The handle that this process has open already, or a new one.
+    fn join(url: &str, open_new: impl FnOnce(&str) -> Result<Self, StoreError>) -> Result<Arc<Self>, StoreError> {
         static OPEN: Mutex<Option<HashMap<String, Weak<Postgres>>>> = Mutex::new(None);
 
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,31 +77,23 @@ impl Postgres {
             return Ok(store);
         }
         open.retain(|_, store| store.strong_count() > 0);
-        let store = Arc::new(Self::open_as_new_owner(url)?);
+        let store = Arc::new(open_new(url)?);
         open.insert(url.to_owned(), Arc::downgrade(&store));
         Ok(store)
     }
 
     /// Opens a store as another process would.
     pub(crate) fn open_as_new_owner(url: &str) -> Result<Self, StoreError> {
-        let address = Arc::new(Address::parse(url)?);
-        let url = address.shown.clone();
-        let bell = Arc::<Bell>::default();
-        let dial = Dial { tls: tls::connector(&address)?, bell: Arc::clone(&bell), address };
+        Self::enter(url, Tables::Made)
+    }
+
+    fn enter(url: &str, tables: Tables) -> Result<Self, StoreError> {
+        let (dial, bell) = dial(url)?;
+        let url = dial.address.shown.clone();
         let hold = Arc::new(Hold::new(format!("pg-{}", fresh_id()), url.clone(), dial.address.lease));
         let queue = Queue::new(url.clone());
-        let (opened, is_open) = mpsc::channel();
         let works = (Arc::clone(&hold), Arc::clone(&queue));
-        let failed = |reason: String| StoreError::Failed { store: url.clone(), doing: "starting its thread", reason };
-        let thread = thread::Builder::new().name("ft-store-pg".into()).spawn(move || {
-            // Built where it is dropped: not in a task of somebody else's runtime.
-            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime.block_on(work(dial, works.0, works.1, opened)),
-                Err(error) => drop(opened.send(Err(dial.explain(Trouble::Refused(error.to_string()), "starting")))),
-            }
-        });
-        let thread = thread.map_err(|error| failed(error.to_string()))?;
-        is_open.recv().map_err(|_| failed("it panicked".into()))??;
+        let thread = start(dial, move |dial, opened| work(dial, tables, works.0, works.1, opened))?;
         Ok(Self { url, hold, queue, bell, thread: Some(thread) })
     }
 
@@ -109,9 +115,7 @@ impl Postgres {
     where
         L::Answer: Sync,
     {
-        let (reply, ticket) = ticket();
-        self.queue.push_read(Box::new(Asked::new(look, reply)));
-        ticket
+        reader::ask(&self.queue, look)
     }
 
     /// Keeps the writer from taking what is queued while `work` runs.
@@ -124,31 +128,88 @@ impl Postgres {
     }
 }
 
-/// What the store's thread does, until the queue is closed and empty.
-async fn work(dial: Dial, hold: Arc<Hold>, queue: Arc<Queue>, opened: mpsc::Sender<Result<(), StoreError>>) {
-    let (writes, keeps) = match open(&dial, &hold).await {
-        Ok(sessions) => sessions,
-        Err(trouble) => {
-            // Nobody asks for an answer any more only if the opening thread is gone.
-            let _ = opened.send(Err(dial.explain(trouble, "opening it")));
-            return;
+/// What becomes of tables that are missing or an earlier ft's.
+#[derive(Clone, Copy, Debug)]
+enum Tables {
+    /// They are made.
+    Made,
+    /// They stay as they are, and the store is refused.
+    There,
+}
+
+/// Where whoever opens a store is told that it is open.
+type Opened = mpsc::Sender<Result<(), StoreError>>;
+
+/// How to reach the server that a URL names.
+fn dial(url: &str) -> Result<(Dial, Arc<Bell>), StoreError> {
+    let address = Arc::new(Address::parse(url)?);
+    let bell = Arc::<Bell>::default();
+    Ok((Dial { tls: tls::connector(&address)?, bell: Arc::clone(&bell), address }, bell))
+}
+
+/// Starts the store's thread, and waits until the store is open.
+fn start<W: Future<Output = ()>>(
+    dial: Dial,
+    work: impl FnOnce(Dial, Opened) -> W + Send + 'static,
+) -> Result<JoinHandle<()>, StoreError> {
+    let store = dial.address.shown.clone();
+    let failed = |reason: String| StoreError::Failed { store, doing: "starting its thread", reason };
+    let (opened, is_open) = mpsc::channel();
+    let thread = thread::Builder::new().name("ft-store-pg".into()).spawn(move || {
+        // Built where it is dropped: not in a task of somebody else's runtime.
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(work(dial, opened)),
+            Err(error) => drop(opened.send(Err(dial.explain(Trouble::Refused(error.to_string()), "starting")))),
         }
+    });
+    let thread = match thread {
+        Ok(thread) => thread,
+        Err(error) => return Err(failed(error.to_string())),
     };
-    let _ = opened.send(Ok(()));
+    is_open.recv().map_err(|_| failed("it panicked".into()))??;
+    Ok(thread)
+}
+
+/// Waits for the store's thread. Waking a task can drop the last handle on that thread, which then ends by itself.
+fn join_thread(thread: Option<JoinHandle<()>>) {
+    if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id()) {
+        // A panic has been reported by the panic hook, and every ticket answered `Closed`.
+        let _ = thread.join();
+    }
+}
+
+/// Hands over what was opened, or tells why it was not.
+fn tell<T>(done: Result<T, Trouble>, dial: &Dial, opened: &Opened) -> Option<T> {
+    let (done, told) = match done {
+        Ok(done) => (Some(done), Ok(())),
+        Err(trouble) => (None, Err(dial.explain(trouble, "opening it"))),
+    };
+    // Nobody asks for an answer any more only if the opening thread is gone.
+    let _ = opened.send(told);
+    done
+}
+
+/// What the store's thread does, until the queue is closed and empty.
+async fn work(dial: Dial, tables: Tables, hold: Arc<Hold>, queue: Arc<Queue>, opened: Opened) {
+    let Some((writes, keeps)) = tell(open(&dial, tables, &hold).await, &dial, &opened) else { return };
     let keeping = [
         tokio::spawn(keeper::keep(Some(keeps), Arc::clone(&hold), dial.clone())),
         tokio::spawn(keeper::watch(Arc::clone(&hold))),
     ];
-    let readers: Vec<_> = (0..READERS).map(|_| reader::run(Arc::clone(&queue), dial.clone())).collect();
+    let readers: Vec<_> =
+        (0..READERS).map(|_| reader::run(Arc::clone(&queue), dial.clone(), None, Purpose::Read)).collect();
     let writer = Writer::new(writes, hold, queue, dial.clone());
     join(writer.run(), join_all(readers)).await;
     keeping.into_iter().for_each(|task| task.abort());
 }
 
 /// The connections that a store needs from the beginning, with its tables in place and its lease begun.
-async fn open(dial: &Dial, hold: &Hold) -> Result<(Session, Session), Trouble> {
+async fn open(dial: &Dial, tables: Tables, hold: &Hold) -> Result<(Session, Session), Trouble> {
     let writes = dial.connect(Purpose::Write).await?;
-    schema::prepare(&writes, dial).await?;
+    match tables {
+        Tables::Made => schema::prepare(&writes, dial).await?,
+        Tables::There => schema::require(&writes, dial).await?,
+    }
     let keeps = dial.connect(Purpose::Keep).await?;
     let (sent, _) = requests::renew(&keeps, hold).await?;
     hold.renewed(sent);
@@ -250,84 +311,42 @@ impl Backend for Postgres {
     fn gc(&self, gc: Gc) -> Ticket<Collected> {
         self.ask(gc, Request::Gc)
     }
+
+    fn holders(&self, runs: Vec<String>) -> Ticket<Vec<Holder>> {
+        self.look(Holders(runs))
+    }
+
+    fn saved(&self, run: &str) -> Ticket<Vec<StateRecord>> {
+        self.look(Saved(run.to_owned()))
+    }
+
+    fn export(&self, run: &str) -> Ticket<Option<RunCopy>> {
+        self.look(Export(run.to_owned()))
+    }
+
+    fn import(&self, import: Import) -> Ticket<RunRecord> {
+        // Looked through by whoever asks for it: others wait for the store's own thread.
+        match import.check() {
+            Ok(()) => self.ask(import, Request::Import),
+            Err(refused) => Ticket::ready(Err(refused)),
+        }
+    }
+
+    fn verify(&self) -> Ticket<Vec<Finding>> {
+        self.look(Verify)
+    }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // What is enqueued is answered: wait for it. Waking a task can drop the last handle on the store's own thread,
-        // which then ends by itself.
+        // What is enqueued is answered: wait for it.
         self.queue.close();
-        if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != thread::current().id()) {
-            // A panic has been reported by the panic hook, and every ticket answered `Closed`.
-            let _ = thread.join();
-        }
+        join_thread(self.thread.take());
     }
 }
 
 impl fmt::Debug for Postgres {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Postgres").field("url", &self.url).field("owner", &self.owner()).finish_non_exhaustive()
-    }
-}
-
-struct States {
-    run: String,
-    name: String,
-}
-
-impl Look for States {
-    type Answer = Vec<StateRecord>;
-
-    fn look(&self, db: &Session) -> impl Future<Output = Result<Self::Answer, Trouble>> + Send {
-        requests::states_of(&self.run, &self.name, db)
-    }
-}
-
-impl Look for Filter {
-    type Answer = Vec<RunRecord>;
-
-    fn look(&self, db: &Session) -> impl Future<Output = Result<Self::Answer, Trouble>> + Send {
-        requests::runs_of(self, db)
-    }
-}
-
-/// The runs that nobody executes.
-struct Nobodys(Abandoned, Arc<Hold>);
-
-impl Look for Nobodys {
-    type Answer = Vec<RunRecord>;
-
-    fn look(&self, db: &Session) -> impl Future<Output = Result<Self::Answer, Trouble>> + Send {
-        requests::abandoned(&self.0, db, &self.1)
-    }
-}
-
-struct Input(String);
-
-impl Look for Input {
-    type Answer = Option<Arc<[u8]>>;
-
-    fn look(&self, db: &Session) -> impl Future<Output = Result<Self::Answer, Trouble>> + Send {
-        requests::input_of(&self.0, db)
-    }
-}
-
-struct Output(String);
-
-impl Look for Output {
-    type Answer = Option<Arc<[u8]>>;
-
-    fn look(&self, db: &Session) -> impl Future<Output = Result<Self::Answer, Trouble>> + Send {
-        requests::output_of(&self.0, db)
-    }
-}
-
-struct Steps(String);
-
-impl Look for Steps {
-    type Answer = Vec<StepRecord>;
-
-    fn look(&self, db: &Session) -> impl Future<Output = Result<Self::Answer, Trouble>> + Send {
-        requests::steps_of(&self.0, db)
     }
 }

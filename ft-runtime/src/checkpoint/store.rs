@@ -16,7 +16,7 @@ use super::error::StoreError;
 use super::keys::Keys;
 use super::memory::Memory;
 #[cfg(feature = "postgres")]
-use super::postgres::Postgres;
+use super::postgres::{self, Postgres};
 use super::record::{
     Collected, Filter, Finding, Fork, Gc, Holder, Import, RunCopy, RunRecord, StateRecord, StepRecord, unix_now,
 };
@@ -103,7 +103,7 @@ impl Store {
             Kind::Memory => Err(StoreError::NoStore { url: url.to_owned() }),
             Kind::Sqlite(path) => Ok(Self::from_backend(Sqlite::open_existing(path)?)),
             #[cfg(feature = "postgres")]
-            Kind::Postgres(url) => Ok(Self::from_backend(Postgres::open(url)?)),
+            Kind::Postgres(url) => Ok(Self::from_backend(Postgres::open_existing(url)?)),
         }
     }
 
@@ -125,7 +125,7 @@ impl Store {
             Kind::Memory => Err(StoreError::NoStore { url: url.to_owned() }),
             Kind::Sqlite(path) => Ok(Self::from_backend(Arc::new(ReadOnly::open(path)?))),
             #[cfg(feature = "postgres")]
-            Kind::Postgres(url) => Ok(Self::from_backend(Postgres::open(url)?)),
+            Kind::Postgres(url) => Ok(Self::from_backend(Arc::new(postgres::ReadOnly::open(url)?))),
         }
     }
 

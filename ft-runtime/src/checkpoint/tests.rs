@@ -39,7 +39,7 @@ use super::memory::Memory;
 #[cfg(feature = "postgres")]
 use super::postgres::Postgres;
 use super::scratch::Scratch;
-use super::sqlite::Sqlite;
+use super::sqlite::{self as stored, Sqlite};
 use super::{Backend, Store};
 
 /// One kind of store with data of its own.
@@ -62,6 +62,12 @@ impl World {
         let mut all = vec![World::of(Kind::Memory(Memory::new())), World::sqlite()];
         all.extend(World::postgres("the stores on Postgres"));
         all
+    }
+
+    /// Each kind with one of each kind.
+    fn pairs() -> Vec<(World, World)> {
+        let to_each = |here: usize| World::all().into_iter().map(move |there| (World::all().swap_remove(here), there));
+        (0..World::all().len()).flat_map(to_each).collect()
     }
 
     /// One of each kind without a server, on a disk that is none where there is such a thing: nothing there has to last.
@@ -115,6 +121,16 @@ impl World {
                 let store = Postgres::open_as_new_owner(url).unwrap();
                 (store.while_stalled(|| requests(&store)), Arc::new(store))
             }
+        }
+    }
+
+    /// The store to be looked at only; `None` where there is no such thing.
+    fn looking(&self) -> Option<Store> {
+        match &self.kind {
+            Kind::Memory(_) => None,
+            Kind::Sqlite => Some(Store::from_backend(Arc::new(stored::ReadOnly::open(&self.path()).unwrap()))),
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(url) => Some(Store::open_read_only(url).unwrap()),
         }
     }
 

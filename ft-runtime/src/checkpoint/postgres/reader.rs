@@ -10,7 +10,7 @@ use super::queue::Queue;
 use super::retry::Retry;
 use super::session::{Dial, Purpose, Session, Trouble, within};
 use crate::checkpoint::error::StoreError;
-use crate::checkpoint::ticket::Reply;
+use crate::checkpoint::ticket::{Reply, Ticket, ticket};
 
 /// Connections that read, at most.
 pub(super) const READERS: usize = 2;
@@ -41,16 +41,10 @@ pub(super) trait Look: Send + 'static {
 }
 
 /// A question and the one who waits for the answer.
-pub(super) struct Asked<L: Look> {
+struct Asked<L: Look> {
     look: L,
     reply: Reply<L::Answer>,
     answer: Option<L::Answer>,
-}
-
-impl<L: Look> Asked<L> {
-    pub(super) fn new(look: L, reply: Reply<L::Answer>) -> Self {
-        Self { look, reply, answer: None }
-    }
 }
 
 impl<L: Look + Sync> Read for Asked<L>
@@ -80,11 +74,20 @@ where
     }
 }
 
+/// Enqueues a question behind the writes that are enqueued by now.
+pub(super) fn ask<L: Look + Sync>(queue: &Queue, look: L) -> Ticket<L::Answer>
+where
+    L::Answer: Sync,
+{
+    let (reply, ticket) = ticket();
+    queue.push_read(Box::new(Asked { look, reply, answer: None }));
+    ticket
+}
+
 /// Works until the queue is closed and empty.
-pub(super) async fn run(queue: Arc<Queue>, dial: Dial) {
-    let mut session = None;
+pub(super) async fn run(queue: Arc<Queue>, dial: Dial, mut session: Option<Session>, purpose: Purpose) {
     while let Some(mut read) = queue.take_read().await {
-        match answer(&mut *read, &mut session, &dial).await {
+        match answer(&mut *read, &mut session, &dial, purpose).await {
             Ok(()) => read.acknowledge(),
             Err(trouble) => read.fail(&dial.explain(trouble, "reading")),
         }
@@ -92,13 +95,18 @@ pub(super) async fn run(queue: Arc<Queue>, dial: Dial) {
 }
 
 /// Reads, for as long as a server that is away is waited for.
-async fn answer(read: &mut dyn Read, session: &mut Option<Session>, dial: &Dial) -> Result<(), Trouble> {
+async fn answer(
+    read: &mut dyn Read,
+    session: &mut Option<Session>,
+    dial: &Dial,
+    purpose: Purpose,
+) -> Result<(), Trouble> {
     let mut retry = Retry::new(dial.address.store_timeout);
     loop {
         let attempt = async {
             let session = match session {
                 Some(session) => session,
-                None => session.insert(dial.connect(Purpose::Read).await?),
+                None => session.insert(dial.connect(purpose).await?),
             };
             read.execute(session).await
         };

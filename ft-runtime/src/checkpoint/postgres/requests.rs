@@ -2,12 +2,15 @@
 
 mod abandoned;
 mod claim;
+mod holders;
 mod operate;
 mod retention;
 mod rows;
 mod runs;
 mod states;
 mod steps;
+mod verify;
+mod whole;
 
 use std::time::Instant;
 
@@ -15,14 +18,17 @@ use super::hold::Hold;
 use super::session::{Session, Trouble, read};
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::record::{
-    Appended, Claim, Claimed, Collected, Finish, Fork, Gc, Renewed, RunRecord, Step, UnixMillis,
+    Appended, Claim, Claimed, Collected, Finish, Fork, Gc, Import, Renewed, RunRecord, Step, UnixMillis,
 };
 use crate::checkpoint::ticket::Reply;
 
 pub(super) use self::abandoned::{Release, abandoned, leave, sweep, tidy};
-pub(super) use self::rows::{input_of, output_of, runs_of, states_of, steps_of};
+pub(super) use self::holders::holders;
+pub(super) use self::rows::{input_of, output_of, runs_of, saved_of, states_of, steps_of};
 pub(super) use self::runs::renew;
 pub(super) use self::states::Save;
+pub(super) use self::verify::verify;
+pub(super) use self::whole::export;
 
 /// What a request comes to: an `Err` outside takes the whole transaction with it; one inside is this request's own answer,
 /// and nothing was changed for it.
@@ -67,6 +73,7 @@ pub(super) enum Request {
     Resume(Job<OfRun, bool>),
     Fork(Job<Fork, RunRecord>),
     Gc(Job<Gc, Collected>),
+    Import(Job<Import, RunRecord>),
 }
 
 impl Request {
@@ -75,6 +82,7 @@ impl Request {
         match self {
             Self::Append(job) => job.ask.iter().map(|step| step.value.len()).sum(),
             Self::Finish(job) => job.ask.output.len(),
+            Self::Import(job) => job.ask.copy.values().map(|(.., value)| value.len()).sum(),
             _ => 0,
         }
     }
@@ -85,7 +93,9 @@ impl Request {
             Self::Claim(_) | Self::Append(_) | Self::Save(_) | Self::Finish(_) | Self::Release(_) | Self::Renew(_) => {
                 true
             }
-            Self::Resume(_) | Self::Delete(_) | Self::Cancel(_) | Self::Fork(_) | Self::Gc(_) => false,
+            Self::Resume(_) | Self::Delete(_) | Self::Cancel(_) | Self::Fork(_) | Self::Gc(_) | Self::Import(_) => {
+                false
+            }
         }
     }
 
@@ -98,7 +108,7 @@ impl Request {
             Self::Release(job) => Some(&job.ask.lease.run),
             Self::Delete(job) => Some(&job.ask),
             Self::Cancel(job) | Self::Resume(job) => Some(&job.ask.run),
-            Self::Append(_) | Self::Renew(_) | Self::Fork(_) | Self::Gc(_) => None,
+            Self::Append(_) | Self::Renew(_) | Self::Fork(_) | Self::Gc(_) | Self::Import(_) => None,
         }
     }
 
@@ -120,6 +130,7 @@ impl Request {
             Self::Resume(job) => job.answer = Some(Ok(operate::resume(&job.ask, db).await?)),
             Self::Fork(job) => job.answer = Some(operate::fork(&job.ask, db).await?),
             Self::Gc(job) => job.answer = Some(Ok(retention::gc(&job.ask, db).await?)),
+            Self::Import(job) => job.answer = Some(whole::import(&job.ask, db).await?),
         }
         Ok(())
     }
@@ -153,6 +164,7 @@ impl Request {
             Self::Cancel(job) | Self::Resume(job) => job.acknowledge(),
             Self::Fork(job) => job.acknowledge(),
             Self::Gc(job) => job.acknowledge(),
+            Self::Import(job) => job.acknowledge(),
         }
     }
 
@@ -184,6 +196,7 @@ impl Request {
             Self::Cancel(job) | Self::Resume(job) => job.reply.send(Err(error.clone())),
             Self::Fork(job) => job.reply.send(Err(error.clone())),
             Self::Gc(job) => job.reply.send(Err(error.clone())),
+            Self::Import(job) => job.reply.send(Err(error.clone())),
         }
     }
 }

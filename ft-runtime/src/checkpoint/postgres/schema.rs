@@ -13,7 +13,8 @@ const STEPS: [&str; 1] = [TABLES];
 /// Names are compared as bytes, as everywhere else in ft, whatever the database's collation is.
 ///
 /// `ft_token` counts for the whole store, so that a run which is deleted and started anew does not count from 1 again. An
-/// owner lives for as long as its lease in `ft_owner`: one row to renew, however many runs it executes.
+/// owner lives for as long as its lease in `ft_owner`: one row to renew, however many runs it executes. What it calls itself
+/// is for people.
 const TABLES: &str = r#"
 CREATE TABLE ft_meta (
     name        text COLLATE "C" PRIMARY KEY,
@@ -22,7 +23,8 @@ CREATE TABLE ft_meta (
 CREATE SEQUENCE ft_token AS int8 MINVALUE 1 CACHE 1;
 CREATE TABLE ft_owner (
     owner       text COLLATE "C" PRIMARY KEY,
-    lease_until timestamptz NOT NULL
+    lease_until timestamptz NOT NULL,
+    process     text
 ) WITH (fillfactor = 50);
 CREATE TABLE ft_run (
     run         text COLLATE "C" PRIMARY KEY,
@@ -95,6 +97,23 @@ pub(super) async fn prepare(session: &Session, dial: &Dial) -> Result<(), Troubl
     let prepared = migrate(session, dial).await;
     session.batch(if prepared.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
     prepared
+}
+
+/// Makes sure that the tables are there and of this version, and makes nothing.
+pub(super) async fn require(session: &Session, dial: &Dial) -> Result<(), Trouble> {
+    let found = identify(session, dial).await?;
+    refusal(found, dial).map_or(Ok(()), |refusal| Err(Trouble::Known(refusal)))
+}
+
+/// Why what was found is not the store that somebody else has made.
+fn refusal(found: Found, dial: &Dial) -> Option<StoreError> {
+    let store = dial.address.shown.clone();
+    match found {
+        Found::Version(SCHEMA) => None,
+        Found::Version(found) => Some(StoreError::OlderSchema { path: store.into(), found, supported: SCHEMA }),
+        Found::Foreign => Some(StoreError::ForeignSchema { store, schema: dial.address.schema.clone() }),
+        Found::Nothing => Some(StoreError::NoStore { url: store }),
+    }
 }
 
 async fn migrate(session: &Session, dial: &Dial) -> Result<(), Trouble> {

@@ -55,6 +55,8 @@ pub(super) enum Trouble {
 pub(super) enum Purpose {
     Write,
     Read,
+    /// As [`Read`](Self::Read), and nothing is ever written: a standby will do, and a server that is not power-safe.
+    Look,
     /// Renews the lease and listens.
     Keep,
 }
@@ -108,10 +110,13 @@ impl Session {
             Purpose::Write => {
                 self.batch("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off").await?;
             }
-            Purpose::Read => self.batch("SET default_transaction_read_only = on").await?,
+            Purpose::Read | Purpose::Look => self.batch("SET default_transaction_read_only = on").await?,
             Purpose::Keep => self.batch(&format!("LISTEN \"{schema}_left\"")).await?,
         }
-        self.check_durability(address).await
+        match purpose {
+            Purpose::Look => Ok(()),
+            Purpose::Write | Purpose::Read | Purpose::Keep => self.check_durability(address).await,
+        }
     }
 
     async fn check_durability(&self, address: &Address) -> Result<(), Trouble> {

@@ -167,6 +167,10 @@ impl Import {
         to.interrupted = to.status == RunStatus::Running && (from.interrupted || from.owner.is_some());
         if to.finished_at.is_none() {
             to.updated_at = to.updated_at.max(self.at);
+            if renamed {
+                // Two stores may count their incarnations alike, and start a run of this id at different moments.
+                to.created_at = self.at;
+            }
         }
         if !renamed {
             return Ok(copy);

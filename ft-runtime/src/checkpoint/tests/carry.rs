@@ -42,7 +42,7 @@ async fn copy_of(store: &Store, run: &str) -> RunCopy {
 
 #[tokio::test]
 async fn a_run_that_is_carried_to_another_store_goes_on_there_with_its_idempotency_keys() {
-    for (here, there) in World::all().into_iter().zip(World::all()) {
+    for (here, there) in World::pairs() {
         let (here, there) = (here.store(), there.store());
         work(&here, "r", 2, false).await.unwrap_err();
         let copy = copy_of(&here, "r").await;
@@ -121,7 +121,7 @@ async fn whoever_lives_holds_its_runs_and_whoever_has_died_does_not() {
             held.iter().map(|held| (&*held.run, &*held.owner)).collect::<Vec<_>>(),
             [("living", living.owner())]
         );
-        if matches!(world.kind, Kind::Sqlite) {
+        if !matches!(world.kind, Kind::Memory(_)) {
             let process = format!("process {} (", std::process::id());
             assert!(held[0].process.as_ref().unwrap().starts_with(&process), "{held:?}");
         }
@@ -130,25 +130,26 @@ async fn whoever_lives_holds_its_runs_and_whoever_has_died_does_not() {
 
 #[tokio::test]
 async fn a_store_that_is_looked_at_answers_what_is_there_and_refuses_every_change() {
-    let world = World::sqlite();
-    let store = world.store();
-    work(&store, "r", 2, true).await.unwrap();
-    let looking = Store::from_backend(std::sync::Arc::new(ReadOnly::open(&world.path()).unwrap()));
-    assert_eq!(looking.runs(Filter::default()).await, store.runs(Filter::default()).await);
-    assert_eq!(looking.export("r").await, store.export("r").await);
-    assert_eq!(looking.output("r").await, store.output("r").await);
-    assert_eq!(looking.verify().await.unwrap(), []);
-    work(&store, "later", 1, false).await.unwrap_err();
-    assert_eq!(looking.saved("later").await.unwrap().len(), 2, "it sees what is written meanwhile");
+    for world in World::all() {
+        let store = world.store();
+        work(&store, "r", 2, true).await.unwrap();
+        let Some(looking) = world.looking() else { continue };
+        assert_eq!(looking.runs(Filter::default()).await, store.runs(Filter::default()).await);
+        assert_eq!(looking.export("r").await, store.export("r").await);
+        assert_eq!(looking.output("r").await, store.output("r").await);
+        assert_eq!(looking.verify().await.unwrap(), []);
+        work(&store, "later", 1, false).await.unwrap_err();
+        assert_eq!(looking.saved("later").await.unwrap().len(), 2, "it sees what is written meanwhile");
 
-    let refused = || StoreError::ReadOnly { store: looking.url().into() };
-    assert_eq!(looking.cancel("later").await, Err(refused()));
-    assert_eq!(looking.resume("later").await, Err(refused()));
-    assert_eq!(looking.delete("later").await, Err(refused()));
-    assert_eq!(looking.gc(Gc::new()).await, Err(refused()));
-    assert_eq!(looking.fork("r", "step:1", "f").await.unwrap_err(), refused());
-    assert_eq!(looking.import(store.export("r").await.unwrap().unwrap(), Some("i")).await.unwrap_err(), refused());
-    assert_eq!(looking.backend().claim(Claim::new("r", "work")).await, Err(refused()));
+        let refused = || StoreError::ReadOnly { store: looking.url().into() };
+        assert_eq!(looking.cancel("later").await, Err(refused()));
+        assert_eq!(looking.resume("later").await, Err(refused()));
+        assert_eq!(looking.delete("later").await, Err(refused()));
+        assert_eq!(looking.gc(Gc::new()).await, Err(refused()));
+        assert_eq!(looking.fork("r", "step:1", "f").await.unwrap_err(), refused());
+        assert_eq!(looking.import(store.export("r").await.unwrap().unwrap(), Some("i")).await.unwrap_err(), refused());
+        assert_eq!(looking.backend().claim(Claim::new("r", "work")).await, Err(refused()));
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod away;
 mod fences;
 mod open;
+mod tools;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -9,7 +9,7 @@ use super::World;
 use crate::checkpoint::envelope::{self, Place};
 use crate::checkpoint::record::unix_now;
 use crate::checkpoint::tx::{TxStep, sqlite};
-use crate::checkpoint::{Checkpoint, CheckpointError, Store};
+use crate::checkpoint::{Checkpoint, CheckpointError, Import, Store};
 use crate::{Error, Fault, FaultKind, Rejected, checkpoint, idempotency_key, retry, site};
 
 type Failed = Error<String>;
@@ -114,6 +114,31 @@ fn a_run_that_starts_anew_under_its_id_does_its_steps_anew() {
     let (other, then) = (Store::open("memory:").unwrap(), unix_now());
     while unix_now() == then {}
     assert_eq!(other.scope_blocking(|| pay(&mut bank, 7, 100, false)), Ok(700));
+}
+
+#[test]
+fn a_run_that_is_carried_to_another_store_finds_its_records_and_under_another_id_it_is_another_run() {
+    #[checkpoint(run = run, skip(run, bank, fails))]
+    fn pay(run: &str, bank: &mut Connection, fails: bool) -> Debited {
+        let tx = bank.transaction().map_err(sql)?;
+        let left = debit(&tx, 7, 100)?;
+        tx.commit().map_err(sql)?;
+        if fails { Err(Error::Failed("died".into())) } else { Ok(left) }
+    }
+
+    for (here, there) in World::pairs() {
+        let (here, there, mut bank) = (here.store(), there.store(), bank());
+        here.scope_blocking(|| pay("order", &mut bank, true)).unwrap_err();
+        let copy = here.export("order").wait().unwrap().unwrap();
+        let imported = there.import(copy.clone(), None).wait().unwrap();
+        assert_eq!((imported.incarnation, imported.created_at), (copy.run.incarnation, copy.run.created_at));
+        assert_eq!(there.scope_blocking(|| pay("order", &mut bank, false)), Ok(900));
+        let mut other = Import::new(copy.clone());
+        (other.into, other.at) = ("other".into(), copy.run.created_at + 5);
+        let imported = there.backend().import(other).wait().unwrap();
+        assert_eq!((imported.incarnation, imported.created_at), (imported.token, copy.run.created_at + 5));
+        assert_eq!(there.scope_blocking(|| pay("other", &mut bank, false)), Ok(800));
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use tokio_postgres::types::ToSql;
 
 use super::abandoned::notify;
 use super::rows::{count, input_of, run_columns, run_record, steps_of};
+use super::whole::insert_steps;
 use super::{Executed, OfRun};
 use crate::checkpoint::error::StoreError;
 use crate::checkpoint::postgres::session::{Session, Trouble};
@@ -83,24 +84,9 @@ pub(super) async fn fork(fork: &Fork, db: &Session) -> Executed<RunRecord> {
     if inserted == 0 {
         return Ok(Err(StoreError::RunExists { run: fork.into.clone() }));
     }
-    for (step, value) in steps.iter().zip(&values) {
-        let (seq, schema, version) = (step.seq as i64, i32::from(step.schema), i64::from(step.version));
-        db.execute(
-            "INSERT INTO ft_step (run, seq, key, schema, input, value, token, version, recorded_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            &[
-                &fork.into,
-                &seq,
-                &&*step.key,
-                &schema,
-                &step.input.as_bytes().as_slice(),
-                value,
-                &new_token,
-                &version,
-                &step.recorded_at,
-            ],
-        )
-        .await?;
+    for (step, value) in steps.iter_mut().zip(values) {
+        (step.value, step.token) = (value.into(), token);
     }
+    insert_steps(&fork.into, &steps, db).await?;
     Ok(Ok(record))
 }

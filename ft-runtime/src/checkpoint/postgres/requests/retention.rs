@@ -90,21 +90,21 @@ pub(super) async fn gc(gc: &Gc, db: &Session) -> Result<Collected, Trouble> {
             conditions.push((newest, number.into()));
         }
     }
-    let mut doomed = Vec::new();
+    let (mut doomed, only) = (Vec::new(), gc.only.map(RunStatus::as_str));
     for (condition, number) in conditions {
         let lock = if gc.dry_run { "" } else { "FOR UPDATE OF r SKIP LOCKED" };
         let sql = format!(
             concat!(
                 "SELECT ",
                 run_columns!(),
-                " FROM ft_run r WHERE r.run >= $1 AND starts_with(r.run, $1) AND {} AND NOT ",
+                " FROM ft_run r WHERE r.run >= $1 AND starts_with(r.run, $1) AND ($4::text IS NULL OR r.status = $4) AND {} AND NOT ",
                 lives!(),
                 " ORDER BY r.updated_at, r.run LIMIT $3 {}"
             ),
             condition, lock
         );
         // One more than may go, to know whether there are more.
-        let rows = db.query(&sql, &[&gc.prefix, &number, &(i64::from(gc.limit) + 1)]).await?;
+        let rows = db.query(&sql, &[&gc.prefix, &number, &(i64::from(gc.limit) + 1), &only]).await?;
         for row in &rows {
             doomed.push(run_record(row)?);
         }

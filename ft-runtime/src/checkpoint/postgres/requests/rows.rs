@@ -42,6 +42,13 @@ macro_rules! step_columns {
 }
 pub(super) use step_columns;
 
+/// What [`state_record`] reads.
+macro_rules! state_columns {
+    () => {
+        "name, generation, type_name, value, steps, token, version, recorded_at"
+    };
+}
+
 pub(super) fn run_record(row: &Row) -> Result<RunRecord, Trouble> {
     let run: String = read(row, 0)?;
     read_record(run.clone(), row).map_err(|trouble| match trouble {
@@ -94,6 +101,19 @@ pub(super) fn step_record(row: &Row) -> Result<StepRecord, Trouble> {
         schema: schema(row, 2)?,
         input: InputHash::from_bytes(input),
         value: bytes(row, 4)?,
+        token: count(row, 5)?,
+        version: small(row, 6)?,
+        recorded_at: read(row, 7)?,
+    })
+}
+
+fn state_record(row: &Row) -> Result<StateRecord, Trouble> {
+    Ok(StateRecord {
+        name: read::<&str>(row, 0)?.into(),
+        generation: count(row, 1)?,
+        type_name: read(row, 2)?,
+        value: bytes(row, 3)?,
+        steps: count(row, 4)?,
         token: count(row, 5)?,
         version: small(row, 6)?,
         recorded_at: read(row, 7)?,
@@ -155,20 +175,13 @@ pub(in crate::checkpoint::postgres) async fn states_of(
     name: &str,
     db: &Session,
 ) -> Result<Vec<StateRecord>, Trouble> {
-    let sql = "SELECT name, generation, type_name, value, steps, token, version, recorded_at FROM ft_state \
-               WHERE run = $1 AND name = $2 ORDER BY generation DESC";
-    let rows = db.query(sql, &[&run, &name]).await?;
-    let state = |row: &Row| {
-        Ok(StateRecord {
-            name: read::<&str>(row, 0)?.into(),
-            generation: count(row, 1)?,
-            type_name: read(row, 2)?,
-            value: bytes(row, 3)?,
-            steps: count(row, 4)?,
-            token: count(row, 5)?,
-            version: small(row, 6)?,
-            recorded_at: read(row, 7)?,
-        })
-    };
-    rows.iter().map(state).collect()
+    let sql =
+        concat!("SELECT ", state_columns!(), " FROM ft_state WHERE run = $1 AND name = $2 ORDER BY generation DESC");
+    db.query(sql, &[&run, &name]).await?.iter().map(state_record).collect()
+}
+
+/// By name, and for each name the newest first.
+pub(in crate::checkpoint::postgres) async fn saved_of(run: &str, db: &Session) -> Result<Vec<StateRecord>, Trouble> {
+    let sql = concat!("SELECT ", state_columns!(), " FROM ft_state WHERE run = $1 ORDER BY name, generation DESC");
+    db.query(sql, &[&run]).await?.iter().map(state_record).collect()
 }

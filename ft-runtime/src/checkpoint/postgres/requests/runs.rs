@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::rows::lives;
 use super::{Executed, fenced};
 use crate::checkpoint::error::StoreError;
+use crate::checkpoint::owner::this_process;
 use crate::checkpoint::postgres::hold::Hold;
 use crate::checkpoint::postgres::session::{Session, Trouble, read};
 use crate::checkpoint::record::{Finish, Renewed};
@@ -19,9 +20,10 @@ WITH done AS (
 states AS (DELETE FROM ft_state s USING done WHERE s.run = done.run)
 SELECT count(*) FROM done";
 
-/// `$1` owner, `$2` milliseconds.
+/// `$1` owner, `$2` milliseconds, `$3` what its process calls itself.
 const RENEW: &str = "
-INSERT INTO ft_owner (owner, lease_until) VALUES ($1, clock_timestamp() + $2 * interval '1 millisecond')
+INSERT INTO ft_owner (owner, lease_until, process) VALUES ($1, clock_timestamp() + $2 * interval '1 millisecond',
+    left($3, 200) || coalesce(' at ' || host(inet_client_addr()), ''))
 ON CONFLICT (owner) DO UPDATE SET lease_until = excluded.lease_until";
 
 /// `$1` owner, `$2` runs, `$3` tokens: those that are not held under this token any more. A cancelled one is told so by its
@@ -78,7 +80,7 @@ pub(in crate::checkpoint::postgres) async fn renew(db: &Session, hold: &Hold) ->
     let sent = time::now();
     let (owner, lease) = (hold.owner(), hold.lease().as_secs_f64() * 1000.0);
     let (runs, tokens) = hold.all();
-    db.execute(RENEW, &[&owner, &lease]).await?;
+    db.execute(RENEW, &[&owner, &lease, &this_process()]).await?;
     let mut renewed = Renewed { next: Some(hold.next_renewal()), ..Renewed::default() };
     if !runs.is_empty() {
         for row in db.query(LOST, &[&owner, &runs, &tokens]).await? {
