@@ -108,8 +108,8 @@ pub use bulkhead::{Bulkhead, BulkheadCalls, BulkheadRun, BulkheadWith};
 pub use chaos::{Chaos, ChaosCalls, ChaosWith, Injected};
 #[cfg(feature = "checkpoint")]
 pub use checkpoint::{
-    Again, Checkpoint, CheckpointError, Every, IdempotencyKey, Readiness, Saved, Shutdown, ShutdownReport, Store,
-    StoreError, idempotency_key, readiness, shutdown,
+    Again, Checkpoint, CheckpointError, Every, IdempotencyKey, Readiness, Recovery, Saved, Shutdown, ShutdownReport,
+    Store, StoreError, idempotency_key, readiness, recover, shutdown,
 };
 pub use circuit_breaker::{
     Abandoned, CircuitBreaker, CircuitBreakerCalls, CircuitBreakerFuture, CircuitBreakerWith, CircuitSnapshot,

@@ -16,7 +16,7 @@ use crate::rejected::Rejected;
 /// A store error never says that a write *did not* happen: when the sync of a commit fails, the operating system may
 /// still have written it. It says that the write was not acknowledged; the store is read again before it
 /// acknowledges anything else.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The URL names no kind of store that this build knows.
@@ -241,6 +241,13 @@ pub enum StoreError {
         /// The store.
         store: String,
     },
+}
+
+/// As it reads: a `main` that returns it prints it by this, and what to do stands in the text.
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreError({self})")
+    }
 }
 
 impl fmt::Display for StoreError {
@@ -650,7 +657,7 @@ impl fmt::Display for CheckpointError {
             ),
             Self::VersionChanged { run, recorded, now } => write!(
                 f,
-                "run `{run}` was started by version {recorded} of its code and this is version {now}; finish it with version {recorded}, set `version = {recorded}` if the change does not matter to it, or delete the run"
+                "run `{run}` was started by version {recorded} of its code and this is version {now}; finish it with version {recorded}, set `version = {recorded}` if the change does not matter to it, let this version take it over with `migrate = function`, or delete the run"
             ),
             Self::ShuttingDown { run } => write!(
                 f,

@@ -182,7 +182,7 @@ fn join_thread(thread: Option<JoinHandle<()>>) {
 fn tell<T>(done: Result<T, Trouble>, dial: &Dial, opened: &Opened) -> Option<T> {
     let (done, told) = match done {
         Ok(done) => (Some(done), Ok(())),
-        Err(trouble) => (None, Err(dial.explain(trouble, "opening it"))),
+        Err(trouble) => (None, Err(advised(dial.explain(trouble, "opening it")))),
     };
     // Nobody asks for an answer any more only if the opening thread is gone.
     let _ = opened.send(told);
@@ -349,4 +349,21 @@ impl fmt::Debug for Postgres {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Postgres").field("url", &self.url).field("owner", &self.owner()).finish_non_exhaustive()
     }
+}
+
+/// Says what to do about a server that does not let us in, where its answer tells.
+fn advised(error: StoreError) -> StoreError {
+    let StoreError::Failed { store, doing, reason } = error else { return error };
+    let advice = if reason.contains("(28P01)") || reason.contains("password missing") {
+        "; write the password into the URL: postgres://USER:PASSWORD@HOST/DATABASE"
+    } else if reason.contains("(28000)") {
+        "; see whether pg_hba.conf lets this role in from here"
+    } else if reason.contains("(3D000)") {
+        "; make it with `createdb`, or name one that is there"
+    } else if reason.contains("onnection refused") {
+        "; start the server, or look at host and port in the URL"
+    } else {
+        ""
+    };
+    StoreError::Failed { store, doing, reason: format!("{reason}{advice}") }
 }

@@ -26,18 +26,27 @@ static PROCESS: LazyLock<Shutdown> = LazyLock::new(Shutdown::new);
 /// Shuts the runs of this process down, within this time at most: what a program does when it is told to end (SIGTERM),
 /// before it does end. See [`Shutdown::within`].
 ///
+/// It begins when the process is told to end, and not when the server has ended, which waits for the runs in its requests.
+/// The server takes [`Shutdown::begun`] for its own signal:
+///
 /// ```no_run
+/// use ft_runtime::Shutdown;
 /// use std::time::Duration;
 ///
-/// # async fn serve() {}
 /// # async fn told_to_end() {}
+/// # async fn serve_until(_: impl Future<Output = ()>) {}
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// tokio::select! {
-///     () = serve() => {}
-///     () = told_to_end() => println!("{}", ft_runtime::shutdown(Duration::from_secs(20)).await),
-/// }
+/// let ending = tokio::spawn(async {
+///     told_to_end().await; // SIGTERM
+///     ft_runtime::shutdown(Duration::from_secs(20)).await
+/// });
+/// serve_until(async { Shutdown::current().begun().await }).await;
+/// println!("{}", ending.await.unwrap());
 /// # }
 /// ```
+///
+/// A run that is dropped, as by a `select!` around the server, is not handed over at its next durable point: it is left where
+/// it was, as after a crash.
 pub async fn shutdown(within: Duration) -> ShutdownReport {
     Shutdown::current().within(within).await
 }

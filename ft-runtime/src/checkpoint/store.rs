@@ -42,7 +42,7 @@ static INSTALLED: Mutex<Option<Store>> = Mutex::new(None);
 /// | URL | store |
 /// |---|---|
 /// | `sqlite:PATH` | an SQLite database; several processes may open it; survives `kill -9` and power cuts |
-/// | `postgres://USER@HOST/DATABASE` | a Postgres database, for many hosts (feature `postgres`); see below |
+/// | `postgres://USER:PASSWORD@HOST/DATABASE` | a Postgres database, for many hosts (feature `postgres`); see below |
 /// | `memory:` | gone with the last handle; for tests |
 ///
 /// On Postgres the tables are made in a schema of their own at the first opening, and a process keeps its runs by a lease

@@ -88,13 +88,17 @@ fn a_password_is_used_and_never_shown() {
     let error = refused(&url.replace(PASSWORD, "wrong-word"));
     let told = format!("{error} {error:?}");
     assert!(told.contains("authentication failed") && !told.contains("wrong-word"), "{told}");
+    assert!(told.contains("write the password into the URL"), "{told}");
+    let elsewhere = url.rsplit_once('/').unwrap().0.to_owned() + "/nowhere";
+    let told = refused(&elsewhere).to_string();
+    assert!(told.contains("\"nowhere\" does not exist") && told.contains("make it with `createdb`"), "{told}");
 }
 
 #[test]
 fn a_server_that_is_not_there_is_named() {
     let error = refused("postgres://me:secret@127.0.0.1:1/db");
     let told = error.to_string();
-    assert!(told.contains("postgres://me@127.0.0.1:1/db") && told.contains("refused"), "{told}");
+    assert!(told.contains("postgres://me@127.0.0.1:1/db") && told.contains("refused") && told.contains("; start the server"), "{told}");
 }
 
 #[test]
