@@ -75,6 +75,7 @@ mod arguments;
 mod around;
 mod backend;
 mod compression;
+mod counted;
 mod either;
 pub mod envelope;
 mod error;
