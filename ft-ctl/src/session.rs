@@ -77,9 +77,43 @@ pub(crate) fn find(store: &Store, run: &str) -> Result<RunRecord, Failure> {
 }
 
 pub(crate) fn no_such_run(store: &Store, run: &str) -> Failure {
-    // As much of it as may be right.
-    let begin: String = run.chars().take(run.chars().count().div_ceil(2)).collect();
-    let message =
-        format!("there is no run `{run}` in {}; look for it with: ft ls --prefix {}", store.url(), quoted(&begin));
+    let begin = quoted(beginning(run));
+    let message = format!("there is no run `{run}` in {}; look for it with: ft ls --prefix {begin}", store.url());
     Failure::new(Exit::NotFound, message)
+}
+
+/// As much of an id as may be right: up to its last separator, or half of it if there is none.
+fn beginning(run: &str) -> &str {
+    let whole = run.trim_end_matches(is_separator);
+    let end = match whole.char_indices().rfind(|(_, c)| is_separator(*c)) {
+        Some((at, separator)) => at + separator.len_utf8(),
+        None => run.char_indices().nth(run.chars().count().div_ceil(2)).map_or(run.len(), |(at, _)| at),
+    };
+    run.get(..end).unwrap_or(run)
+}
+
+fn is_separator(c: char) -> bool {
+    c == ' ' || c.is_ascii_punctuation()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_looked_for_by_what_stands_before_the_last_separator_of_its_id() {
+        for (run, begin) in [
+            ("order-3", "order-"),
+            ("eu/order:3-b", "eu/order:3-"),
+            ("order-", "ord"),
+            ("größe#7", "größe#"),
+            ("größe", "grö"),
+            ("nobody", "nob"),
+            ("x", "x"),
+            ("-", "-"),
+            ("", ""),
+        ] {
+            assert_eq!(beginning(run), begin, "{run}");
+        }
+    }
 }

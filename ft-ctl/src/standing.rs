@@ -92,12 +92,20 @@ impl Standing {
     /// What an operator does about it.
     pub(crate) fn to_do(self, run: &RunRecord) -> String {
         let (function, id) = (&run.function, quoted(&run.run));
-        let next = match run.steps {
-            0 => format!("the next call of `{function}` for this run starts it from its beginning"),
-            steps => format!("the next call of `{function}` for this run goes on behind step {steps}"),
+        let begins = match run.steps {
+            0 => "starts it from its beginning".to_owned(),
+            steps => format!("goes on behind step {steps}"),
         };
+        let next = format!("the next call of `{function}` for this run {begins}");
         match self {
             Self::Running => format!("nothing; `ft cancel {id}` would end it at its next step"),
+            Self::Abandoned | Self::Interrupted | Self::Waiting if run.is_http_request() => {
+                "an HTTP request: it goes on when its client sends it again with its key".into()
+            }
+            // No program has what it would start it with.
+            Self::Abandoned | Self::Interrupted if run.input_len.is_none() => {
+                format!("call `{function}` for it again (it was started without `recover`): that {begins}")
+            }
             Self::Abandoned | Self::Interrupted => format!("start the program again: {next}"),
             Self::Waiting if run.attempts == 0 => format!("call it: {next}"),
             Self::Waiting => format!("the program's log says what stopped it; {next}"),

@@ -75,6 +75,7 @@ mod arguments;
 mod around;
 mod backend;
 mod compression;
+mod counted;
 mod either;
 pub mod envelope;
 mod error;
@@ -146,6 +147,12 @@ pub use self::tx::{TxSession, TxStep};
 pub use self::value::Recorded;
 #[doc(hidden)]
 pub use inventory::submit as __submit;
+
+/// The function of a run that is an HTTP request under its key, as a layer in front of a service opens it.
+///
+/// Its arguments are not recorded: what lets it go on is its client, who sends it again. Do not name a function of your
+/// own so.
+pub const HTTP_FUNCTION: &str = "http";
 
 /// How events name this policy.
 const POLICY: &str = "checkpoint";

@@ -494,6 +494,10 @@ fn trace(event: &Event<'_>) {
             tracing::warn!(target: "ft", site, policy, run, steps, first, "{name}");
         }
         What::TakenUp { run, function } => tracing::info!(target: "ft", site, policy, run, function, "{name}"),
+        // Nothing is amiss: its client sends it again.
+        What::LeftBehind { run, function, reason: reason @ "http_request", why } => {
+            tracing::info!(target: "ft", site, policy, run, function, reason, why, "{name}");
+        }
         What::LeftBehind { run, function, reason, why } => {
             tracing::warn!(target: "ft", site, policy, run, function, reason, why, "{name}");
         }

@@ -37,10 +37,12 @@ impl Resume {
         }
         let answer = Answer { run: run.run.clone(), resumed: true };
         session.answer(&answer, || {
-            format!(
-                "{} is not parked any more; it goes on at the next call of `{}`, or when its program recovers it",
-                run.run, run.function
-            )
+            let goes_on = if run.is_http_request() {
+                "when its client sends it again with its key".to_owned()
+            } else {
+                format!("at the next call of `{}`, or when its program recovers it", run.function)
+            };
+            format!("{} is not parked any more; it goes on {goes_on}", run.run)
         })
     }
 }

@@ -11,6 +11,7 @@ on_every_store! {
     runs_are_listed_with_where_they_really_stand,
     a_run_in_json_has_a_shape_that_stays,
     steps_and_states_are_shown_with_their_values_and_damage_is_told,
+    what_is_to_be_done_says_who_lets_the_run_go_on,
 }
 
 fn runs_are_listed_with_where_they_really_stand(on: Kind) {
@@ -100,10 +101,33 @@ SEQ STEP RECORDED SIZE VALUE
     assert_eq!(damaged["steps"][0]["value"], json!(null));
 }
 
+fn what_is_to_be_done_says_who_lets_the_run_go_on(on: Kind) {
+    let stage = Stage::empty(on);
+    for part in ["waits", "recovers", "requests"] {
+        stage.start(part).kill();
+    }
+    stage.ends_leases();
+    stage.play("refuses");
+    let to_do = |run: &str| {
+        let shown = stage.ft(&["show", run, "--json"]).done().json();
+        let text = |name: &str| shown[name].as_str().unwrap().to_owned();
+        (text("standing"), text("to_do"))
+    };
+    let said = |standing: &str, to_do: &str| (standing.to_owned(), to_do.to_owned());
+    let call = "call `place_order` for it again (it was started without `recover`): that goes on behind step 2";
+    assert_eq!(to_do("order-42"), said("abandoned", call));
+    let start = "start the program again: the next call of `reindex` for this run starts it from its beginning";
+    assert_eq!(to_do("recovers"), said("abandoned", start));
+    let send = "an HTTP request: it goes on when its client sends it again with its key";
+    assert_eq!(to_do("http-requests"), said("abandoned", send));
+    assert_eq!(to_do("http-refuses"), said("waiting", send));
+}
+
 #[test]
 fn what_is_not_there_is_said_with_what_to_do_and_nothing_is_made() {
     let stage = Stage::of_the_night(Kind::Sqlite);
     stage.ft(&["show", "order-4"]).refused(1, "there is no run `order-4` in sqlite:");
+    stage.ft(&["resume", "order-3"]).refused(1, "; look for it with: ft ls --prefix order-\n");
     stage.ft(&["steps", "nobody"]).refused(1, "ft ls --prefix nob");
     stage.ft(&["steps", "order-42", "nothing"]).refused(1, "has not recorded a step `nothing`; see: ft steps order-42");
     stage.ft(&["state", "order-42", "nothing"]).refused(1, "has not saved a state `nothing`");
@@ -114,6 +138,7 @@ fn what_is_not_there_is_said_with_what_to_do_and_nothing_is_made() {
     }
     let deep = format!("sqlite:{}", nowhere.file("a/b/ft.db").display());
     nowhere.ft(&["--store", &deep, "ls"]).refused(3, "none was made");
+    nowhere.ft(&["ls"]).refused(3, "look for the place it uses (FT_STORE, or `.ft/ft.db` in its working directory)");
     assert_eq!(fs::read_dir(nowhere.file("")).unwrap().count(), 0);
 
     nowhere.ft(&["--store", "ft.db", "ls"]).refused(2, "names no known kind of store; use `sqlite:PATH`");

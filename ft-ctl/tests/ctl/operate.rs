@@ -56,6 +56,14 @@ fn a_parked_run_is_resumed_and_goes_on_and_no_other_is(on: Kind) {
     assert_eq!(said, json!({"run": "order-42", "was": "abandoned", "cancelled": true}));
 }
 
+#[test]
+fn a_parked_request_that_is_resumed_waits_for_its_client() {
+    let stage = Stage::of_the_night(Kind::Sqlite);
+    stage.tamper("UPDATE ft_run SET function = 'http' WHERE run = 'order-17'");
+    let said = stage.ft(&["resume", "order-17"]).done().text();
+    assert_eq!(said, "order-17 is not parked any more; it goes on when its client sends it again with its key\n");
+}
+
 fn a_fork_starts_with_the_steps_before_and_waits_for_its_call(on: Kind) {
     let stage = Stage::of_the_night(on);
     let said = stage.ft(&["fork", "order-43", "--from", "charge(43)", "--as", "order-43-again"]).done().text();

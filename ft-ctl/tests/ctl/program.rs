@@ -3,7 +3,7 @@
 use std::env;
 use std::io::BufRead as _;
 
-use ft_runtime::checkpoint::{Checkpoint, Filter, Saved, Store};
+use ft_runtime::checkpoint::{Checkpoint, Filter, HTTP_FUNCTION, Inputs, RunCall, Saved, Store};
 use ft_runtime::{Error, site};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -58,6 +58,15 @@ async fn plays_its_part() {
         "dies" => {
             let _ = place(17, Then::Aborts).await;
         }
+        "recovers" => {
+            hangs(Checkpoint::new().run("recovers").named("reindex").recover(Inputs::new())).await;
+        }
+        "requests" => hangs(Checkpoint::new().run("http-requests").named(HTTP_FUNCTION)).await,
+        "refuses" => {
+            let request = Checkpoint::new().run("http-refuses").named(HTTP_FUNCTION).calls::<Out<u32>>();
+            request.run(async { Err(Error::Failed("no answer to keep".into())) }).await.expect_err("it fails");
+            store.runs(Filter::default()).await.expect("a list");
+        }
         "large" => {
             let run = Checkpoint::new().run("large").named("large").calls::<Out<String>>();
             run.run(async { step("blob", None, async { Ok("x".repeat(300_000)) }).await }).await.expect("it ends");
@@ -89,6 +98,16 @@ async fn place(order: u64, then: Then) -> Out<Receipt> {
             }
         })
         .await
+}
+
+/// A run without a step, that waits.
+async fn hangs(run: RunCall) {
+    let hung = run.calls::<Out<u32>>().run(async {
+        println!("{READY}");
+        wait_for_parent().await;
+        Ok(0)
+    });
+    hung.await.expect("it ends");
 }
 
 fn step<T>(name: &'static str, key: Option<u64>, body: impl Future<Output = Out<T>>) -> impl Future<Output = Out<T>>

@@ -9,6 +9,8 @@ fn what_is_not_there_is_said_and_not_made() {
     for arguments in [&["ls"][..], &["show", "x"], &["cancel", "x"], &["gc", "--yes"], &["verify"]] {
         nowhere.ft(arguments).refused(3, "there is no store at `postgres://");
     }
+    let said = nowhere.ft(&["ls"]).err;
+    assert!(said.ends_with("look for the place it uses (FT_STORE)\n"), "{said}");
     // Another schema of the same server is another store.
     let there = Stage::empty(on);
     there.play("done");

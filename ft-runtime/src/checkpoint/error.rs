@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::counted::counted;
 use crate::fault::{Fault, FaultKind};
 use crate::rejected::Rejected;
 
@@ -264,10 +265,14 @@ impl fmt::Display for StoreError {
                 "the store {} cannot be written: {reason}; make it writable, or choose another place with FT_STORE=sqlite:PATH",
                 path.display()
             ),
-            Self::NoStore { url } => write!(
-                f,
-                "there is no store at `{url}`, and none was made; a program makes its store when it starts its first run: look for the place it uses (FT_STORE, or `.ft/ft.db` in its working directory)"
-            ),
+            Self::NoStore { url } => {
+                // Only a file is made where nothing was said.
+                let place = if url.starts_with("sqlite:") { ", or `.ft/ft.db` in its working directory" } else { "" };
+                write!(
+                    f,
+                    "there is no store at `{url}`, and none was made; a program makes its store when it starts its first run: look for the place it uses (FT_STORE{place})"
+                )
+            }
             Self::ReadOnly { store } => {
                 write!(f, "the store {store} was opened to be read only; open it with Store::open to change something")
             }
@@ -666,7 +671,8 @@ impl fmt::Display for CheckpointError {
             Self::Cancelled { run } => write!(f, "run `{run}` was cancelled; delete it to use its name again"),
             Self::Parked { run, recoveries } => write!(
                 f,
-                "run `{run}` was recovered {recoveries} times in a row without getting any further, and is parked; find out what ends its process, then let it go on with Store::resume, or cancel it"
+                "run `{run}` was recovered {} in a row without getting any further, and is parked; find out what ends its process, then let it go on with Store::resume, or cancel it",
+                counted(*recoveries, "time", "times")
             ),
             Self::InputChanged { run, step, recorded, now } => write!(
                 f,

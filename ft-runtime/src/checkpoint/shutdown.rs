@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::POLICY;
 use super::active::Run;
 use super::around::Around;
+use super::counted::counted;
 use super::either::either;
 use super::error::CheckpointError;
 use super::record::Left;
@@ -390,7 +391,9 @@ impl fmt::Display for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ready => f.write_str("ready"),
-            Self::ShuttingDown { runs } => write!(f, "shutting down: {runs} runs have not ended"),
+            Self::ShuttingDown { runs } => {
+                write!(f, "shutting down: {}", counted(*runs, "run has not ended", "runs have not ended"))
+            }
         }
     }
 }
@@ -424,16 +427,19 @@ impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "shut down in {:?}: {} runs ended, {} are handed over, {} had not ended",
+            "shut down in {:?}: {}, {}, {} had not ended",
             self.took,
-            self.ended,
-            self.handed_over.len(),
+            counted(self.ended, "run ended", "runs ended"),
+            counted(self.handed_over.len(), "is handed over", "are handed over"),
             self.left.len()
         )?;
         self.handed_over.iter().try_for_each(|run| write!(f, "\n  run `{run}` is handed over"))?;
         self.left.iter().try_for_each(|left| match left.steps {
             0 => write!(f, "\n  run `{}` had not ended", left.run),
-            steps => write!(f, "\n  run `{}` had not ended: {steps} steps are being executed", left.run),
+            steps => {
+                let executed = counted(steps, "step is being executed", "steps are being executed");
+                write!(f, "\n  run `{}` had not ended: {executed}", left.run)
+            }
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Claim, StateRecord, StepRecord, UnixMillis, millis};
+use crate::checkpoint::HTTP_FUNCTION;
 use crate::checkpoint::arguments::Arguments;
 use crate::checkpoint::envelope::Place;
 
@@ -118,6 +119,20 @@ impl RunRecord {
             finished_at: None,
             expires_at: None,
         }
+    }
+
+    /// Whether it is an HTTP request under its key, which goes on when its client sends it again.
+    ///
+    /// ```
+    /// use ft_runtime::checkpoint::{Claim, HTTP_FUNCTION, RunRecord};
+    ///
+    /// assert!(RunRecord::started(&Claim::new("http-42", HTTP_FUNCTION), "owner", 7).is_http_request());
+    /// assert!(!RunRecord::started(&Claim::new("http-42", "place_order"), "owner", 7).is_http_request());
+    /// ```
+    #[must_use]
+    pub fn is_http_request(&self) -> bool {
+        // A function that only has its name may record arguments.
+        self.function == HTTP_FUNCTION && self.input_len.is_none()
     }
 
     /// Where the value of a step of this run stands: what [`Envelope::parse`](crate::checkpoint::envelope::Envelope::parse)

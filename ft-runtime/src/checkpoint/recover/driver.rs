@@ -300,6 +300,7 @@ fn registered(run: &RunRecord, inputs: Option<Result<Inputs, CheckpointError>>) 
     let taking: Vec<_> = named.iter().filter(|known| Some(known.version()) == taking).collect();
     let known = match taking.as_slice() {
         [known] => known,
+        [] if named.is_empty() && run.is_http_request() => return Err(WhyLeft::HttpRequest),
         [] if named.is_empty() => return Err(WhyLeft::NoFactory),
         [] => {
             let mut now: Vec<u32> = named.iter().map(|known| known.version()).collect();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::checkpoint::counted::counted;
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::record::RunRecord;
 
@@ -55,6 +56,8 @@ impl LeftRun {
 pub enum WhyLeft {
     /// No function of this name is registered in this program, and there is no factory for it.
     NoFactory,
+    /// It is an HTTP request: its client sends it again, and no program needs to start it.
+    HttpRequest,
     /// Several functions of this name and version are registered in this program.
     Ambiguous {
         /// The modules that they stand in.
@@ -85,6 +88,7 @@ impl WhyLeft {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::NoFactory => "no_factory",
+            Self::HttpRequest => "http_request",
             Self::Ambiguous { .. } => "ambiguous",
             Self::OtherVersion { .. } => "other_version",
             Self::NoInputs => "no_inputs",
@@ -96,11 +100,19 @@ impl WhyLeft {
 
 impl fmt::Display for Recovered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} runs go on, {} are left", self.started.len(), self.left.len())?;
+        let started = counted(self.started.len(), "run goes on", "runs go on");
+        write!(f, "{started}, {}", counted(self.left.len(), "is left", "are left"))?;
         if self.more {
             f.write_str(", and there are more")?;
         }
-        self.left.iter().try_for_each(|left| write!(f, "\n  {left}"))
+        // What needs nobody's attention does not hide what does.
+        let (requests, others): (Vec<_>, Vec<_>) = self.left.iter().partition(|left| left.why == WhyLeft::HttpRequest);
+        others.iter().try_for_each(|left| write!(f, "\n  {left}"))?;
+        match requests.len() {
+            0 => Ok(()),
+            1 => write!(f, "\n  1 HTTP request: it goes on when its client sends it again with its key"),
+            many => write!(f, "\n  {many} HTTP requests: each goes on when its client sends it again with its key"),
+        }
     }
 }
 
@@ -116,18 +128,24 @@ impl fmt::Display for WhyLeft {
             Self::NoFactory => f.write_str(
                 "nothing in this program starts it; write `recover` at its function, give a factory, or call it",
             ),
+            Self::HttpRequest => f.write_str("an HTTP request: it goes on when its client sends it again with its key"),
             Self::Ambiguous { modules } => write!(
                 f,
                 "several functions have its name (in {}); give each a name of its own (`name = \"..\"`)",
                 modules.join(", ")
             ),
             Self::OtherVersion { recorded, now } => {
+                let newest = now.iter().max().filter(|newest| *newest > recorded);
                 let now: Vec<_> = now.iter().map(u32::to_string).collect();
                 write!(
                     f,
                     "version {recorded} of its code started it, and this program has version {}; a process with version {recorded} goes on with it",
                     now.join(", ")
-                )
+                )?;
+                // None takes over what a newer one has begun.
+                newest.map_or(Ok(()), |newest| {
+                    write!(f, ", or say `migrate = function` at version {newest} to take it over")
+                })
             }
             Self::NoInputs => {
                 f.write_str("its arguments were not recorded when it was started; call it, or give a factory")
@@ -135,7 +153,8 @@ impl fmt::Display for WhyLeft {
             Self::BadInputs(error) => error.fmt(f),
             Self::Parked { recoveries } => write!(
                 f,
-                "parked after {recoveries} recoveries in vain; find out what ends its process, then let it go on with Store::resume, or cancel it"
+                "parked after {} in vain; find out what ends its process, then let it go on with Store::resume, or cancel it",
+                counted(*recoveries, "recovery", "recoveries")
             ),
         }
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::{Kind, World};
 use crate::checkpoint::sealing::Sealing;
 use crate::checkpoint::{
-    Checkpoint, CheckpointError, Claim, Claimed, Filter, Inputs, Lease, Left, LeftRun, Recovered, Recovery, RunStatus,
-    Shutdown, Start, Store, Value, ValueError, WhyLeft, envelope, sleep,
+    Checkpoint, CheckpointError, Claim, Claimed, Filter, HTTP_FUNCTION, Inputs, Lease, Left, LeftRun, Recovered,
+    Recovery, RunRecord, RunStatus, Shutdown, Start, Store, Value, ValueError, WhyLeft, envelope, sleep,
 };
 use crate::observe::{self, What};
 use crate::{Error, Saved, checkpoint, site};
@@ -266,6 +266,41 @@ async fn what_cannot_be_started_is_left_and_says_why() {
             assert!(recovered.to_string().contains(&format!("run `{run}` of ")), "{recovered}");
         }
         assert!((0..5).all(|n| store.runs(Filter::default()).wait().unwrap()[n].status == RunStatus::Running));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_report_lists_what_needs_somebody_and_counts_the_requests_that_wait_for_their_clients() {
+    const LISTED: &str = "\
+0 runs go on, 5 are left
+  run `b` of `tests.unknown`: nothing in this program starts it; write `recover` at its function, give a factory, or call it
+  run `d` of `tests.work`: version 2 of its code started it, and this program has version 0; a process with version 2 goes on \
+with it
+  run `e` of `tests.blocking`: version 2 of its code started it, and this program has version 3; a process with version 2 \
+goes on with it, or say `migrate = function` at version 3 to take it over
+  2 HTTP requests: each goes on when its client sends it again with its key";
+    const ONE: &str = "\
+1 run goes on, 1 is left
+  1 HTTP request: it goes on when its client sends it again with its key";
+
+    for world in World::all() {
+        let newer = Claim { version: 2, ..Claim::new("d", "tests.work") };
+        let older = Claim { version: 2, ..Claim::new("e", "tests.blocking") };
+        let request = |run: &str| Claim::new(run, HTTP_FUNCTION);
+        dies(&world, [request("a"), Claim::new("b", "tests.unknown"), request("c"), newer, older]);
+        let store = world.store();
+        let all = recovered(Recovery::new(), &store).await;
+        assert_eq!(all.to_string(), LISTED);
+        let why = all.left[0].to_string();
+        assert_eq!(why, "run `a` of `http`: an HTTP request: it goes on when its client sends it again with its key");
+
+        // A function that only has its name is none.
+        let own = Claim { input: inputs("f", &Inputs::new()), ..request("f") };
+        assert!(!RunRecord::started(&own, "owner", 1).is_http_request());
+    }
+    for world in World::all() {
+        dies(&world, [Claim::new("a", HTTP_FUNCTION), works(&tag(), 1)]);
+        assert_eq!(recovered(Recovery::new(), &world.store()).await.to_string(), ONE);
     }
 }
 

@@ -249,7 +249,7 @@ async fn what_does_not_end_in_time_is_in_the_report() {
     let report = end.within(WITHIN).await;
     assert_eq!((report.took, report.handed_over.len()), (WITHIN, 0));
     assert_eq!(report.left.iter().map(|left| (&*left.run, left.steps)).collect::<Vec<_>>(), [("r", 1)]);
-    assert!(report.to_string().contains("run `r` had not ended: 1 steps are being executed"), "{report}");
+    assert!(report.to_string().contains("run `r` had not ended: 1 step is being executed"), "{report}");
     assert_eq!(end.readiness(), Readiness::ShuttingDown { runs: 1 });
     work.abort();
     assert!(work.await.is_err());

@@ -3,7 +3,7 @@
 use ::http::request::Parts;
 use ::http::{Request, Response};
 use bytes::Bytes;
-use ft_runtime::checkpoint::{Fingerprint as _, RunCall};
+use ft_runtime::checkpoint::{Fingerprint as _, HTTP_FUNCTION, RunCall};
 use ft_runtime::door::refused;
 use ft_runtime::{Entered, Rejected};
 use http_body::Body;
@@ -15,9 +15,6 @@ use super::future::Answer;
 use super::problem::Problem;
 use super::record::{Blob, Record};
 use crate::oneshot::Oneshot;
-
-/// The function that the runs belong to.
-const FUNCTION: &str = "http";
 
 /// How events name the policy.
 const POLICY: &str = "checkpoint";
@@ -94,7 +91,7 @@ impl Rules {
     /// The run of this request: all of it that may not be another one under its key.
     fn call(&self, run: &str, head: &Parts, body: &Bytes) -> RunCall {
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
-        let call = self.policy.run(run).named(FUNCTION);
+        let call = self.policy.run(run).named(HTTP_FUNCTION);
         call.argument("method", head.method.as_str().fingerprint().ok())
             .argument("path", target.fingerprint().ok())
             .argument("body", Blob(body.clone()).fingerprint().ok())
