@@ -202,7 +202,11 @@ impl Recovery {
     }
 
     /// Looks for runs that nobody executes and starts those that it can, on tasks of their own; answers with what it
-    /// starts and what it leaves, and why, before they have ended. At most 10,000 at a time are looked at.
+    /// starts and what it leaves, and why, before they have ended.
+    ///
+    /// One look starts at most about 10,000 and tells of as many that it leaves. To find them it reads at most about 100,000
+    /// runs of functions that are registered or have a factory; while it [watches](Self::keep_watching), the next look goes
+    /// on behind them. Runs of other functions never stand in the way.
     ///
     /// # Errors
     ///

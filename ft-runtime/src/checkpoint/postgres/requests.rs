@@ -61,7 +61,6 @@ pub(super) struct OfRun {
 }
 
 /// Every kind of write.
-#[expect(clippy::large_enum_variant, reason = "the queue is bounded, and most that waits in it is small")]
 pub(super) enum Request {
     Claim(Job<Claim, Claimed>),
     Append(Job<Vec<Step>, Vec<Appended>>),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use super::registry::{Start, Starting, recoverable};
+use super::registry::{Recoverable, Start, Starting, recoverable};
 use super::report::{LeftRun, Recovered, WhyLeft};
 use super::{Fate, LeftToGo, Recovery, Resuming};
 use crate::checkpoint::POLICY;
@@ -17,15 +17,21 @@ use crate::checkpoint::backend::Backend;
 use crate::checkpoint::either::either;
 use crate::checkpoint::error::{CheckpointError, StoreError};
 use crate::checkpoint::inputs::Inputs;
-use crate::checkpoint::record::{Abandoned, Filter, RunRecord, RunStatus};
+use crate::checkpoint::record::{Abandoned, Filter, RunRecord, RunStatus, UnixMillis};
 use crate::checkpoint::shutdown::Shutdown;
 use crate::checkpoint::store::Store;
 use crate::context::Context;
 use crate::observe::{self, What};
 use crate::{random, time};
 
-/// Runs that one look takes in at most.
-const LOOKED_AT: usize = if cfg!(test) { 20 } else { 10_000 };
+/// Runs that one look starts at most, those with arguments that turn out not to be readable among them.
+const STARTED: usize = if cfg!(test) { 20 } else { 10_000 };
+
+/// Runs that one look reads at most to find them. The next one goes on behind them.
+const READ: usize = if cfg!(test) { 60 } else { 100_000 };
+
+/// Runs that cannot be started and that one look tells of at most, and those that it reads to find them.
+const LEFT: usize = if cfg!(test) { 20 } else { 10_000 };
 
 /// Runs that are read at once.
 const PAGE: u32 = if cfg!(test) { 3 } else { 500 };
@@ -44,6 +50,12 @@ pub(super) async fn start(mut recovery: Recovery) -> Result<Recovered, StoreErro
     let slots = Arc::new(Semaphore::new(recovery.at_once));
     let mut driver = Driver {
         spacing: Duration::from_secs(1) / recovery.per_second,
+        functions: recovery
+            .factories
+            .keys()
+            .cloned()
+            .chain(recoverable().map(|known| known.function().to_owned()))
+            .collect(),
         recovery,
         slots,
         shutdown: Shutdown::current(),
@@ -51,13 +63,15 @@ pub(super) async fn start(mut recovery: Recovery) -> Result<Recovered, StoreErro
         under_way: HashSet::new(),
         came_back: HashMap::new(),
         told: HashSet::new(),
+        behind: None,
         next: None,
     };
     if driver.shutdown.has_begun() {
         let nothing = tokio::spawn(async {});
         return Ok(Recovered { started: Vec::new(), left: Vec::new(), more: false, driver: nothing });
     }
-    let Look { found, mut left, more } = driver.look(&store).await?;
+    let Look { found, left, more, .. } = driver.look(&store).await?;
+    let mut left: Vec<_> = left.into_iter().map(|(_, left)| left).collect();
     left.extend(parked(&store).await?);
     let started = found.iter().map(|run| run.run.clone()).collect();
     // From here on it holds the store only while it uses it.
@@ -84,14 +98,31 @@ fn tell(left: &LeftRun) {
 }
 
 /// What one look has found.
+#[derive(Default)]
 struct Look {
     found: VecDeque<RunRecord>,
-    left: Vec<LeftRun>,
+    /// With when they were touched.
+    left: Vec<(UnixMillis, LeftRun)>,
+    /// There are more than it has read, or than it tells of.
     more: bool,
+    /// All that it has read.
+    seen: HashSet<String>,
+}
+
+impl Look {
+    fn leave(&mut self, run: &RunRecord, why: WhyLeft) {
+        if self.left.len() < LEFT {
+            self.left.push((run.updated_at, LeftRun::new(run, why)));
+        } else {
+            self.more = true;
+        }
+    }
 }
 
 struct Driver {
     recovery: Recovery,
+    /// Those that have a factory or are registered: of no others can a run be started.
+    functions: HashSet<String>,
     slots: Arc<Semaphore>,
     shutdown: Shutdown,
     spacing: Duration,
@@ -104,6 +135,8 @@ struct Driver {
     came_back: HashMap<String, (u32, Instant)>,
     /// Runs that are left and of which that was told.
     told: HashSet<String>,
+    /// The last run that the look before has read, if it did not come to the end.
+    behind: Option<RunRecord>,
 }
 
 impl Driver {
@@ -185,55 +218,117 @@ impl Driver {
         }
     }
 
-    /// What nobody executes, one page after the other.
+    /// What nobody executes, one page after the other: first that which may be started, so that nothing else stands before
+    /// it, then the rest, to tell of it.
     async fn look(&mut self, store: &Store) -> Result<Look, StoreError> {
-        let mut look = Look { found: VecDeque::new(), left: Vec::new(), more: false };
-        let mut asked = Abandoned::new().limit(PAGE);
-        let mut seen = HashSet::new();
-        loop {
-            let page = store.backend().abandoned(asked.clone()).await?;
-            let (last, full) = (page.last().cloned(), page.len() == PAGE as usize);
-            for run in page {
-                seen.insert(run.run.clone());
-                if self.under_way.contains(&run.run)
-                    || self.came_back.get(&run.run).is_some_and(|(_, until)| *until > time::now())
-                {
-                    continue;
-                }
-                match self.prepare(store, &run).await? {
-                    Ok(_) => look.found.push_back(run),
-                    Err(why) => look.left.push(LeftRun::new(&run, why)),
-                }
-            }
-            let Some(last) = last.filter(|_| full) else { break };
-            if seen.len() >= LOOKED_AT {
-                look.more = true;
-                break;
-            }
-            asked = Abandoned::new().limit(PAGE).after(&last);
-        }
-        self.came_back.retain(|run, _| look.more || seen.contains(run));
-        self.told.retain(|run| seen.contains(run));
-        for left in &look.left {
-            if self.told.insert(left.run.clone()) {
+        let mut look = Look::default();
+        let all = self.search(store, &mut look).await?;
+        self.read_others(store, &mut look).await?;
+        look.more |= !all;
+        look.left.sort_by(|(at, a), (than, b)| (at, &a.run).cmp(&(than, &b.run)));
+        self.came_back.retain(|run, _| !all || look.seen.contains(run));
+        self.told.retain(|run| look.more || look.seen.contains(run));
+        for (_, left) in &look.left {
+            if self.told.len() < READ && self.told.insert(left.run.clone()) {
                 tell(left);
             }
         }
         Ok(look)
     }
 
+    /// Looks through the runs of functions that this program has, from where the look before stopped, round to there;
+    /// answers whether it came round. Those of other versions may be as many as they like: the next look goes on.
+    async fn search(&mut self, store: &Store, look: &mut Look) -> Result<bool, StoreError> {
+        let position = |run: &RunRecord| (run.updated_at, run.run.clone());
+        let begun_behind = self.behind.as_ref().map(position);
+        let mut at_the_front = begun_behind.is_none();
+        let mut behind = self.behind.clone();
+        let (mut read, mut opened) = (0, 0);
+        loop {
+            let asked = Abandoned::new().functions(&self.functions).limit(PAGE);
+            let asked = behind.iter().fold(asked, Abandoned::after);
+            let page = store.backend().abandoned(asked).await?;
+            let last = page.last().filter(|_| page.len() == PAGE as usize).cloned();
+            read += page.len();
+            for run in page {
+                if !look.seen.insert(run.run.clone()) || self.is_left_alone(&run.run) {
+                    continue;
+                }
+                match self.prepare(store, &run).await? {
+                    Ok(_) => {
+                        opened += 1;
+                        look.found.push_back(run);
+                    }
+                    Err(why) => {
+                        opened += usize::from(matches!(why, WhyLeft::BadInputs(_)));
+                        look.leave(&run, why);
+                    }
+                }
+            }
+            let round =
+                last.as_ref().is_none_or(|last| begun_behind.as_ref().is_some_and(|begun| position(last) >= *begun));
+            if at_the_front && round {
+                self.behind = None;
+                return Ok(true);
+            }
+            at_the_front |= last.is_none();
+            behind = last;
+            if read >= READ || opened >= STARTED {
+                self.behind = behind;
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Reads those of functions that this program does not have.
+    async fn read_others(&self, store: &Store, look: &mut Look) -> Result<(), StoreError> {
+        let mut asked = Abandoned::new().limit(PAGE);
+        let mut read = 0;
+        loop {
+            let page = store.backend().abandoned(asked).await?;
+            let last = page.last().filter(|_| page.len() == PAGE as usize).cloned();
+            read += page.len();
+            for run in page.iter().filter(|run| !self.functions.contains(&run.function)) {
+                look.seen.insert(run.run.clone());
+                look.leave(run, WhyLeft::NoFactory);
+            }
+            let Some(last) = last else { return Ok(()) };
+            if read >= LEFT {
+                look.more = true;
+                return Ok(());
+            }
+            asked = Abandoned::new().limit(PAGE).after(&last);
+        }
+    }
+
+    /// Whether a run was started here, and it is not time yet to do that again.
+    fn is_left_alone(&self, run: &str) -> bool {
+        self.under_way.contains(run) || self.came_back.get(run).is_some_and(|(_, until)| *until > time::now())
+    }
+
     /// How a run is started, or why it is not.
     async fn prepare(&self, store: &Store, run: &RunRecord) -> Result<Result<Start, WhyLeft>, StoreError> {
+        let factory = self.recovery.factories.get(&run.function);
+        // What is recorded is read only of those that can be started: there may be many others.
+        let known = match factory {
+            Some(_) => None,
+            None => match registered(run) {
+                Ok(known) => Some(known),
+                Err(why) => return Ok(Err(why)),
+            },
+        };
         let inputs = match run.input_len {
             None => None,
             Some(_) => store.input(&run.run).await?.map(|sealed| Inputs::open(&sealed, &run.run, store.sealing())),
         };
-        Ok(match self.recovery.factories.get(&run.function) {
-            Some(factory) => match inputs.transpose() {
-                Ok(inputs) => Ok(Start(Starting::Async(factory(LeftToGo { record: run.clone(), inputs })))),
-                Err(error) => Err(WhyLeft::BadInputs(error)),
-            },
-            None => registered(run, inputs),
+        let inputs = match inputs.transpose() {
+            Ok(inputs) => inputs,
+            Err(error) => return Ok(Err(WhyLeft::BadInputs(error))),
+        };
+        Ok(match (factory, known, inputs) {
+            (Some(factory), _, inputs) => Ok(Start(Starting::Async(factory(LeftToGo { record: run.clone(), inputs })))),
+            (None, Some(known), Some(inputs)) => known.start(&inputs).map_err(WhyLeft::BadInputs),
+            (None, _, _) => Err(WhyLeft::NoInputs),
         })
     }
 
@@ -290,28 +385,24 @@ impl Driver {
     }
 }
 
-/// The call of a function that is registered.
-fn registered(run: &RunRecord, inputs: Option<Result<Inputs, CheckpointError>>) -> Result<Start, WhyLeft> {
+/// The function that is registered and goes on with this run.
+fn registered(run: &RunRecord) -> Result<&'static Recoverable, WhyLeft> {
     let named: Vec<_> = recoverable().filter(|known| known.function() == run.function).collect();
     // That of its own version; if there is none, the newest one that takes its place.
     let own = named.iter().any(|known| known.version() == run.version).then_some(run.version);
     let newest = || named.iter().filter(|known| known.continues(run.version)).map(|known| known.version()).max();
     let taking = own.or_else(newest);
     let taking: Vec<_> = named.iter().filter(|known| Some(known.version()) == taking).collect();
-    let known = match taking.as_slice() {
-        [known] => known,
-        [] if named.is_empty() && run.is_http_request() => return Err(WhyLeft::HttpRequest),
-        [] if named.is_empty() => return Err(WhyLeft::NoFactory),
+    match taking.as_slice() {
+        [known] => Ok(**known),
+        [] if named.is_empty() && run.is_http_request() => Err(WhyLeft::HttpRequest),
+        [] if named.is_empty() => Err(WhyLeft::NoFactory),
         [] => {
             let mut now: Vec<u32> = named.iter().map(|known| known.version()).collect();
             now.sort_unstable();
             now.dedup();
-            return Err(WhyLeft::OtherVersion { recorded: run.version, now });
+            Err(WhyLeft::OtherVersion { recorded: run.version, now })
         }
-        several => {
-            return Err(WhyLeft::Ambiguous { modules: several.iter().map(|known| known.module()).collect() });
-        }
-    };
-    let inputs = inputs.ok_or(WhyLeft::NoInputs)?.map_err(WhyLeft::BadInputs)?;
-    known.start(&inputs).map_err(WhyLeft::BadInputs)
+        several => Err(WhyLeft::Ambiguous { modules: several.iter().map(|known| known.module()).collect() }),
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{Kind, World};
+use crate::checkpoint::record::unix_now;
 use crate::checkpoint::sealing::Sealing;
 use crate::checkpoint::{
     Checkpoint, CheckpointError, Claim, Claimed, Filter, HTTP_FUNCTION, Inputs, Lease, Left, LeftRun, Recovered,
@@ -464,6 +465,72 @@ async fn one_look_takes_in_a_bounded_number() {
     let (recovery, ..) = slow(Recovery::new().at_once(100).per_second(1000));
     let recovered = recovered(recovery, &world.store()).await;
     assert_eq!((recovered.started.len(), recovered.more), (21, true));
+}
+
+/// So long ago; not so long that the run would be deleted for its age.
+fn ago(hours: i64) -> i64 {
+    unix_now() - hours * 3_600_000
+}
+
+/// Runs that were touched before those of [`works`], and that nothing here starts.
+fn in_front(runs: usize, function: &str, version: u32) -> impl Iterator<Item = Claim> {
+    (0..runs).map(move |n| Claim { at: ago(1), version, ..Claim::new(format!("front-{n:03}"), function) })
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_that_cannot_be_started_here_do_not_stand_before_those_that_can() {
+    for (function, version) in [("tests.unknown", 0), ("tests.work", 9)] {
+        for world in World::all() {
+            let tag = tag();
+            dies(&world, in_front(30, function, version));
+            dies(&world, [works(&tag, 1)]);
+            let recovered = recovered(Recovery::new(), &world.store()).await;
+            assert_eq!(recovered.started, [format!("{tag}-1")], "behind those of {function}");
+            assert_eq!(done(&tag), [1]);
+            assert!(recovered.left.iter().all(|left| left.function == function), "{recovered}");
+            assert_eq!((recovered.left.len(), recovered.more), (20, true), "not all of them are told");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_goes_on_where_the_one_before_it_stopped_and_comes_round() {
+    for world in World::all() {
+        let tag = tag();
+        dies(&world, in_front(100, "tests.work", 9));
+        dies(&world, [works(&tag, 1)]);
+        let store = world.store();
+        let end = Shutdown::new();
+        let watching = Recovery::new().keep_watching().every(Duration::from_secs(10)).store(&store);
+        let mut watching = end.scope(watching.start()).await.unwrap();
+        assert!(watching.started.is_empty() && watching.more, "more than one look reads: {watching}");
+        until(|| done(&tag) == [1]).await;
+        // Older than all that the last look has read.
+        dies(&world, [Claim { at: ago(2), ..works(&tag, 2) }]);
+        until(|| done(&tag) == [1, 2]).await;
+        let _ = end.within(Duration::from_secs(1)).await;
+        watching.ended().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn arguments_that_cannot_be_read_do_not_stand_before_those_that_can_for_ever() {
+    for world in World::all() {
+        let tag = tag();
+        let bad = |run: String| {
+            let recorded = inputs(&run, &Inputs::new().with("tag", &tag));
+            Claim { at: ago(1), input: recorded, ..Claim::new(run, "tests.work") }
+        };
+        dies(&world, (0..30).map(|n| bad(format!("bad-{n:02}"))));
+        dies(&world, [works(&tag, 1)]);
+        let store = world.store();
+        let end = Shutdown::new();
+        let watching = Recovery::new().keep_watching().every(Duration::from_secs(10)).store(&store);
+        let mut watching = end.scope(watching.start()).await.unwrap();
+        until(|| done(&tag) == [1]).await;
+        let _ = end.within(Duration::from_secs(1)).await;
+        watching.ended().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -98,7 +98,12 @@ fn a_password_is_used_and_never_shown() {
 fn a_server_that_is_not_there_is_named() {
     let error = refused("postgres://me:secret@127.0.0.1:1/db");
     let told = error.to_string();
-    assert!(told.contains("postgres://me@127.0.0.1:1/db") && told.contains("refused") && told.contains("; start the server"), "{told}");
+    assert!(
+        told.contains("postgres://me@127.0.0.1:1/db")
+            && told.contains("refused")
+            && told.contains("; start the server"),
+        "{told}"
+    );
 }
 
 #[test]
