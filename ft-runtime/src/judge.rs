@@ -75,7 +75,7 @@ pub struct Judge<A = ByFault, V = NoVeto, U = AnyValue, H = NoHint> {
 }
 
 impl Judge {
-    /// The error's own [`Fault`] judges.
+    /// The error's own [`Fault`](crate::Fault) judges.
     pub const fn by_fault() -> Self {
         Self { accept: ByFault, veto: NoVeto, until: AnyValue, hint: NoHint }
     }
@@ -118,7 +118,7 @@ impl<A: Accept, V, U, H> Judge<A, V, U, H> {
 }
 
 impl<V, U, H> Judge<ByFault, V, U, H> {
-    /// Errors that are no [`Fault`] themselves are judged by the first known cause in their chain of sources, as boxed
+    /// Errors that are no [`Fault`](crate::Fault) themselves are judged by the first known cause in their chain of sources, as boxed
     /// errors are: an `io::Error` in the error of an HTTP client. Without one they are `unknown`.
     pub fn by_cause(self, unknown: FaultKind) -> Judge<ByCause, V, U, H> {
         Judge { accept: ByCause { unknown }, veto: self.veto, until: self.until, hint: self.hint }

@@ -290,7 +290,8 @@ impl Driver {
             read += page.len();
             for run in page.iter().filter(|run| !self.functions.contains(&run.function)) {
                 look.seen.insert(run.run.clone());
-                look.leave(run, WhyLeft::NoFactory);
+                let why = if run.is_http_request() { WhyLeft::HttpRequest } else { WhyLeft::NoFactory };
+                look.leave(run, why);
             }
             let Some(last) = last else { return Ok(()) };
             if read >= LEFT {
@@ -395,7 +396,6 @@ fn registered(run: &RunRecord) -> Result<&'static Recoverable, WhyLeft> {
     let taking: Vec<_> = named.iter().filter(|known| Some(known.version()) == taking).collect();
     match taking.as_slice() {
         [known] => Ok(**known),
-        [] if named.is_empty() && run.is_http_request() => Err(WhyLeft::HttpRequest),
         [] if named.is_empty() => Err(WhyLeft::NoFactory),
         [] => {
             let mut now: Vec<u32> = named.iter().map(|known| known.version()).collect();
